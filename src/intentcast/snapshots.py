@@ -1,0 +1,213 @@
+"""Cohorts, and what was known at an as-of time: the only module that cuts time.
+
+Worked example (its dates are a test): a cohort `engaged` within 7 days, every 7 days from
+2024-03-04. A page view occurred on 2024-03-01 and was recorded on 2024-03-05. On 2024-03-04 it
+was not known, so the lead is not in the cohort; on 2024-03-11 it is known but older than
+7 days (2024-03-04 <= occurred_at fails), so the lead is not in it either. Had it been recorded
+on 2024-03-03, the lead would be in the cohort of 2024-03-04 and of no other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from typing import NamedTuple
+
+import polars as pl
+
+from intentcast.config import Cohort
+from intentcast.contracts import INSTANT, Snapshots, validate
+from intentcast.errors import ConfigError, RefusedError
+from intentcast.sources import Dataset
+
+KNOWN = "known_at"
+
+
+class Span(NamedTuple):
+    """First and last as-of time, and whether the configuration stated them."""
+
+    start: datetime
+    end: datetime
+    is_stated: bool
+
+
+def known_as_of(frame: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Keep rows that were known strictly before `as_of`: `max(recorded_at, occurred_at) < as_of`.
+
+    A row at exactly `as_of` is not yet known. Row order is unchanged.
+    """
+    return frame.filter(pl.col(KNOWN) < as_of)
+
+
+def cohort_span(dataset: Dataset) -> Span:
+    """Return the configured as-of span, or else the span of the recorded data.
+
+    Without `cohort.start`, the first as-of time is the midnight after the first event plus
+    `within_days`, or after a quarter of the record if that is sooner; without `cohort.end`, the
+    last is the midnight before the data cut-off.
+    """
+    cohort = dataset.config.cohort
+    end = cohort.end or _midnight(dataset.data_cutoff)
+    if cohort.start:
+        return Span(cohort.start, end, cohort.end is not None)
+    first = dataset.events["occurred_at"].min()
+    assert isinstance(first, datetime)
+    warm_up = min(timedelta(days=cohort.within_days), (end - first) / 4)
+    return Span(_midnight(first + warm_up) + timedelta(days=1), end, is_stated=False)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return datetime.combine(moment.date(), time(), tzinfo=moment.tzinfo)
+
+
+def as_of_times(span: Span, every_days: int) -> list[datetime]:
+    """Return `start`, `start + every_days`, … up to and including `end`."""
+    n = (span.end - span.start) // timedelta(days=every_days)
+    return [span.start + i * timedelta(days=every_days) for i in range(n + 1)]
+
+
+def build_snapshots(
+    dataset: Dataset, times: list[datetime], *, cohort: Cohort | None = None
+) -> pl.DataFrame:
+    """Return who is in the cohort at each as-of time.
+
+    A lead is in the cohort at `t` if it was created before `t`, had no closing outcome and, unless
+    conversions recur, no conversion known before `t`, and
+    - `open`: nothing more;
+    - `created`: `t - within_days <= created_at < t`;
+    - `engaged`: an event that was not a machine's, `t - within_days <= occurred_at`, known
+      before `t`.
+
+    Returns:
+        `contracts.Snapshots`, sorted by lead and as-of time.
+    """
+    cohort = cohort or dataset.config.cohort
+    grid = pl.DataFrame({"as_of": times}, schema={"as_of": INSTANT}).sort("as_of")
+    closed_at = _closed_at(dataset)
+    leads = dataset.leads.select("lead_id", "account_id", "created_at").join(
+        closed_at, on="lead_id", how="left"
+    )
+    within = timedelta(days=cohort.within_days)
+    if cohort.rule == "engaged":
+        events = dataset.events.filter(~pl.col("is_machine").fill_null(value=False))
+        spans = events.select("lead_id", opens=KNOWN, shuts=pl.col("occurred_at") + within).filter(
+            pl.col("opens") <= pl.col("shuts")
+        )
+        pairs = _times_within(spans, grid).unique()
+        snapshots = pairs.join(leads, on="lead_id")
+    else:
+        # A span (opens, shuts]: known strictly after it opens, until and including its end.
+        if cohort.rule == "created":
+            shuts = pl.col("created_at") + within
+        else:
+            shuts = pl.lit(max(times), dtype=INSTANT)
+        spans = leads.select("lead_id", opens="created_at", shuts=shuts)
+        snapshots = _times_within(spans, grid).join(leads, on="lead_id")
+    is_open = pl.col("closed_at").is_null() | (pl.col("closed_at") >= pl.col("as_of"))
+    snapshots = snapshots.filter(is_open & (pl.col("created_at") < pl.col("as_of")))
+    return validate(
+        snapshots.select("lead_id", "as_of", "account_id").sort("lead_id", "as_of"), Snapshots
+    )
+
+
+def _closed_at(dataset: Dataset) -> pl.DataFrame:
+    """When it first became known that a lead was no longer at risk."""
+    conversion = dataset.config.conversion
+    ends = conversion.closing if conversion.recurring else conversion.closing + conversion.outcomes
+    closing = dataset.outcomes.filter(pl.col("outcome").is_in(ends))
+    return closing.group_by("lead_id").agg(pl.col(KNOWN).min().alias("closed_at"))
+
+
+def _times_within(spans: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
+    """Pair each lead with every as-of time in its half-open spans (opens, shuts]."""
+    times = grid["as_of"]
+    # Strictly after `opens`, up to and including `shuts`: both are insertions to the right.
+    first = times.search_sorted(spans["opens"], side="right")
+    last = times.search_sorted(spans["shuts"], side="right")
+    pairs = (
+        spans.select("lead_id")
+        .with_columns(first=first, last=last)
+        .filter(pl.col("first") < pl.col("last"))
+        .unique()
+        .select("lead_id", index=pl.int_ranges("first", "last"))
+        .explode("index")
+        .unique()
+    )
+    return pairs.select("lead_id", as_of=times.gather(pairs["index"]))
+
+
+def attributes_as_of(
+    dataset: Dataset, snapshots: pl.DataFrame, columns: Sequence[str]
+) -> pl.DataFrame:
+    """Return each attribute's value as it was known strictly before each as-of time.
+
+    An attribute that has `attribute_changes` for the lead or its account has the latest value with
+    `recorded_at < as_of`, and is null before the first; one without any is taken as constant.
+    A column that both leads and accounts have is the lead's.
+
+    Args:
+        dataset: Its leads and accounts.
+        snapshots: `lead_id`, `as_of`, `account_id`.
+        columns: Names of columns of leads or accounts.
+
+    Returns:
+        The columns as text, one row per snapshot, in their order.
+
+    Raises:
+        ConfigError: If neither table has one of the columns.
+    """
+    absent = [c for c in columns if c not in (*dataset.leads.columns, *dataset.accounts.columns)]
+    if absent:
+        raise ConfigError(
+            f"attribute {', '.join(absent)} is in neither leads nor accounts",
+            expected=f"columns among {', '.join([*dataset.leads.columns, *dataset.accounts.columns])}",
+            next_step="correct [attributes] in dataset.toml, or add the column",
+        )
+    values = snapshots.select("lead_id", "account_id", "as_of").with_row_index("position")
+    for column in columns:
+        entity = "lead" if column in dataset.leads.columns else "account"
+        values = _with_attribute(values, dataset, column, entity)
+    return values.sort("position").select(columns)
+
+
+def _with_attribute(
+    values: pl.DataFrame, dataset: Dataset, column: str, entity: str
+) -> pl.DataFrame:
+    key = f"{entity}_id"
+    table = dataset.leads if entity == "lead" else dataset.accounts
+    constant = table.select(key, pl.col(column).cast(pl.String))
+    changes = dataset.attribute_changes.filter(
+        (pl.col("entity") == entity) & (pl.col("attribute") == column)
+    )
+    values = values.join(constant, on=key, how="left", maintain_order="left")
+    if changes.is_empty():
+        return values
+    # A change at exactly as_of is not yet known: join to the instant just before.
+    known = changes.select(
+        pl.col("entity_id").alias(key), "recorded_at", pl.col("value").alias("changed")
+    ).sort("recorded_at", maintain_order=True)
+    joined = (
+        values.with_columns(just_before=pl.col("as_of") - timedelta(microseconds=1))
+        .sort("just_before")
+        .join_asof(
+            known, left_on="just_before", right_on="recorded_at", by=key, check_sortedness=False
+        )
+    )
+    has_changes = pl.col(key).is_in(known[key].unique().implode())
+    value = pl.when(has_changes).then("changed").otherwise(column).alias(column)
+    return joined.with_columns(value).drop("changed", "recorded_at", "just_before", strict=False)
+
+
+def snapshots_at(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return the cohort at one as-of time.
+
+    Raises:
+        RefusedError: If nobody is in it.
+    """
+    snapshots = build_snapshots(dataset, [as_of])
+    if snapshots.is_empty():
+        cohort = dataset.config.cohort
+        raise RefusedError(
+            f"nobody in the cohort at {as_of:%Y-%m-%dT%H:%MZ}",
+            expected=f"leads that are open and {cohort.rule} within {cohort.within_days} days",
+            next_step=f"choose an as-of time before {dataset.data_cutoff:%Y-%m-%d}",
+        )
+    return snapshots

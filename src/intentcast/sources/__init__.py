@@ -1,0 +1,5 @@
+"""Tables in, a validated `Dataset` out."""
+
+from intentcast.sources.dataset import Dataset, load_dataset
+
+__all__ = ["Dataset", "load_dataset"]

@@ -1,0 +1,144 @@
+"""Text and foreign types to the contract's types; what does not parse breaks a named rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from intentcast.contracts import INSTANT, REQUIRED_COLUMNS, ROW_NUMBER, TABLES
+from intentcast.errors import ContractError
+
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+_INSTANT_FORMATS = (
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+)
+_ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+
+
+@dataclass(frozen=True)
+class TypedTable:
+    """A table with its contract's types, and one expression per rule that parsing broke."""
+
+    frame: pl.DataFrame
+    broken: tuple[pl.Expr, ...]
+
+
+def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) -> TypedTable:
+    """Rename source columns, give each the contract's type, add absent optional ones as null.
+
+    Args:
+        frame: A raw table with `row_number`.
+        table: A key of `contracts.TABLES`.
+        renames: Canonical column = source column.
+
+    Raises:
+        ContractError: If required columns are missing (all are named), a rename has no source, or
+            a whole column is of a type that cannot be meant.
+    """
+    frame = _rename(frame, table, renames)
+    missing = [name for name in REQUIRED_COLUMNS[table] if name not in frame.columns]
+    if missing:
+        has = ", ".join(name for name in frame.columns if name != ROW_NUMBER)
+        raise ContractError(
+            f"{table} has no column {', '.join(missing)} (it has {has})",
+            expected=f"at least {', '.join(REQUIRED_COLUMNS[table])}",
+            next_step=f"add the column, or name its source under [columns.{table}] in dataset.toml",
+        )
+    parsed: list[pl.Expr] = []
+    broken: list[pl.Expr] = []
+    for name, column in TABLES[table].columns().items():
+        if name == ROW_NUMBER:
+            continue
+        target = INSTANT if isinstance(column.dtype, pl.Datetime) else column.dtype
+        if name not in frame.columns:
+            parsed.append(pl.lit(None, dtype=target).alias(name))
+            continue
+        expression = _parse(name, frame.schema[name], target, table)
+        parsed.append(expression.alias(name))
+        kind = {pl.Float64: "a_number", pl.Boolean: "a_boolean"}.get(type(target), "a_time")
+        if frame.schema[name] == pl.String and target != pl.String:
+            unparsed = pl.col(name).is_not_null() & expression.is_null()
+            broken.append(unparsed.alias(f"{name}_is_{kind}"))
+    flags = frame.select(ROW_NUMBER, *broken)
+    typed = frame.with_columns(parsed)
+    rules = [name for name in flags.columns if name != ROW_NUMBER]
+    # Flags become columns of the typed frame for `quarantine` and leave it again there.
+    hidden = {rule: f"__broken_{rule}" for rule in rules}
+    typed = typed.hstack(flags.select(pl.col(rule).alias(hidden[rule]) for rule in rules))
+    return TypedTable(typed, tuple(pl.col(hidden[rule]).alias(rule) for rule in rules))
+
+
+def drop_flags(frame: pl.DataFrame) -> pl.DataFrame:
+    """Remove the helper columns that `apply_types` added."""
+    return frame.select(pl.exclude("^__broken_.*$"))
+
+
+def _rename(frame: pl.DataFrame, table: str, renames: Mapping[str, str]) -> pl.DataFrame:
+    absent = sorted(source for source in renames.values() if source not in frame.columns)
+    if absent:
+        raise ContractError(
+            f"{table} has no column {', '.join(absent)}, which [columns.{table}] names",
+            expected=f"one of {', '.join(name for name in frame.columns if name != ROW_NUMBER)}",
+            next_step="correct [columns] in dataset.toml",
+        )
+    taken = [name for name in renames if name in frame.columns and renames[name] != name]
+    return frame.drop(taken).rename({source: name for name, source in renames.items()})
+
+
+def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> pl.Expr:
+    column = pl.col(name)
+    if target == pl.String:
+        return (
+            column.cast(pl.String).str.strip_chars()
+            if source == pl.String
+            else column.cast(pl.String)
+        )
+    if isinstance(target, pl.Datetime):
+        if source == pl.String:
+            return _instant_from_text(column.str.strip_chars())
+        if isinstance(source, pl.Datetime):
+            zoned = column if source.time_zone else column.dt.replace_time_zone("UTC")
+            return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        if source == pl.Date:
+            return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    elif target == pl.Float64:
+        if source == pl.String:
+            return column.str.strip_chars().cast(pl.Float64, strict=False)
+        if source.is_numeric():
+            return column.cast(pl.Float64)
+    elif target == pl.Boolean:
+        if source == pl.Boolean:
+            return column
+        if source == pl.String or source.is_integer():
+            text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+            is_true = pl.when(text.is_in(_TRUE)).then(statement=True)
+            return is_true.when(text.is_in(_FALSE)).then(statement=False)
+    if source == pl.Null:
+        return column.cast(target)
+    wanted = {pl.Float64: "a number", pl.Boolean: "true or false"}.get(
+        type(target), "a time in UTC"
+    )
+    raise ContractError(
+        f"{table}.{name} is of type {source}",
+        expected=wanted,
+        next_step=f"convert the column, or correct [columns.{table}] in dataset.toml",
+    )
+
+
+def _instant_from_text(text: pl.Expr) -> pl.Expr:
+    zoneless = [
+        text.str.to_datetime(pattern, time_unit="us", time_zone="UTC", strict=False, exact=True)
+        for pattern in _INSTANT_FORMATS
+    ]
+    as_offset = text.str.replace(r"[Zz]$", "+00:00").str.replace(r" UTC$", "+00:00")
+    zoned = [
+        as_offset.str.to_datetime(
+            pattern, time_unit="us", strict=False, exact=True
+        ).dt.convert_time_zone("UTC")
+        for pattern in _ZONED_FORMATS
+    ]
+    dates = text.str.to_date("%Y-%m-%d", strict=False, exact=True)
+    return pl.coalesce(*zoneless, *zoned, dates.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
