@@ -1,0 +1,1 @@
+"""Which leads will buy: the calibrated probability of conversion within a horizon."""

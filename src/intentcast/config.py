@@ -171,9 +171,11 @@ class BoosterSettings(_Settings):
 
 
 class LogisticSettings(_Settings):
-    """Ridge-penalised logistic regression."""
+    """Ridge-penalised logistic regression; the penalty is chosen among these out of sample."""
 
-    inverse_penalty: float = Field(default=0.02, gt=0)
+    inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.0003, 0.003, 0.03, 0.3), min_length=1
+    )
 
 
 class CalibrationSettings(_Settings):
@@ -188,8 +190,9 @@ class LearnerConfig(_Settings):
     """`conversion.toml`: the learner's settings."""
 
     seed: int = 7
-    threads: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
     min_converted: int = Field(default=20, ge=2)
+    max_rows: int = Field(default=40_000, ge=100)
     features: FeatureSettings = FeatureSettings()
     booster: BoosterSettings = BoosterSettings()
     logistic: LogisticSettings = LogisticSettings()

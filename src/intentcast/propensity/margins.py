@@ -1,0 +1,36 @@
+"""Log-odds and probabilities, row by row, the same bits for a row in any batch."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+SMALLEST = 1e-6
+
+
+@njit(cache=True)
+def row_dots(matrix: Floats, weights: Floats, start: float) -> Floats:
+    """Return `start + Σ_j matrix[i, j] · weights[j]`, summed in the order of columns.
+
+    A matrix product may sum in another order for another number of rows; this never does.
+    """
+    out = np.empty(matrix.shape[0])
+    for row in range(matrix.shape[0]):
+        total = start
+        for column in range(matrix.shape[1]):
+            total += matrix[row, column] * weights[column]
+        out[row] = total
+    return out
+
+
+def sigmoid(margin: Floats) -> Floats:
+    """Return 1 / (1 + exp(−margin)), shape kept, without overflow."""
+    out: Floats = 1.0 / (1.0 + np.exp(-np.clip(margin, -700.0, 700.0)))
+    return out
+
+
+def logit(probability: Floats) -> Floats:
+    """Return log(p / (1 − p)), with p kept at least 1e-6 away from 0 and 1."""
+    p = np.clip(probability, SMALLEST, 1.0 - SMALLEST)
+    out: Floats = np.log(p / (1.0 - p))
+    return out
