@@ -224,7 +224,7 @@ def read_settings(path: Path, model: type[Model]) -> Model:
     except FileNotFoundError:
         raise ConfigError(
             f"no {path.name} in {path.parent}",
-            expected=f"a {path.name} with at least conversion.outcomes and conversion.horizons_days",
+            expected="at least conversion.outcomes and conversion.horizons_days in it",
             next_step="write one (README, section 'Your own data', shows the smallest)",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

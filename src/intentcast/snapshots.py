@@ -154,11 +154,11 @@ def attributes_as_of(
     Raises:
         ConfigError: If neither table has one of the columns.
     """
-    absent = [c for c in columns if c not in (*dataset.leads.columns, *dataset.accounts.columns)]
-    if absent:
+    there = [*dataset.leads.columns, *dataset.accounts.columns]
+    if absent := [column for column in columns if column not in there]:
         raise ConfigError(
             f"attribute {', '.join(absent)} is in neither leads nor accounts",
-            expected=f"columns among {', '.join([*dataset.leads.columns, *dataset.accounts.columns])}",
+            expected=f"columns among {', '.join(there)}",
             next_step="correct [attributes] in dataset.toml, or add the column",
         )
     values = snapshots.select("lead_id", "account_id", "as_of").with_row_index("position")

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_STOP = frozenset(
-    "a an and are as at be by for from how in into is it its of on or our set so that the this to "
-    "up we what when where which who why will with you your www http https com html php pdf".split()
-)
+_COMMON = """
+a an and are as at be by for from how in into is it its of on or our set so that the this to up we
+what when where which who why will with you your www http https com html php pdf
+"""
+_STOP = frozenset(_COMMON.split())
 _MAX_WORDS = 4000
 _MAX_FITTED = 20_000
 _SEED_SIMILARITY = 0.12

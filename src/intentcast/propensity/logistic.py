@@ -37,9 +37,9 @@ class LogisticModel:
 
     def standardised(self, features: Floats) -> Floats:
         """Return the transformed features, shape (n, n_features)."""
-        return np.clip(
-            (_squashed(features, self.never, self.mean) - self.mean) / self.scale, -_CLIP, _CLIP
-        )
+        squashed = _squashed(features, self.never, self.mean)
+        out: Floats = np.clip((squashed - self.mean) / self.scale, -_CLIP, _CLIP)
+        return out
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
