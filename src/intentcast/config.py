@@ -9,25 +9,37 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from intentcast.errors import ConfigError
 
 
 def _to_instant(value: Any) -> Any:
-    """Read a TOML date as its first instant, and a zone-less time as UTC."""
+    """Read a date, quoted or not, as its first instant, and a zone-less time as UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime.combine(value, time(), tzinfo=UTC)
-    return value
+    raise ValueError(f"{value!r} is not a date or a time, such as 2024-01-31")
 
 
 Instant = Annotated[datetime, BeforeValidator(_to_instant)]
+_HalfLife = Annotated[float, Field(ge=0.01, le=3650)]
+_Window = Annotated[int, Field(ge=1, le=3650)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Conversion(_Settings):
@@ -148,13 +160,20 @@ class DatasetConfig(_Settings):
 class FeatureSettings(_Settings):
     """Which features are computed; what their vocabulary is, is learnt from training time."""
 
-    half_lives_days: tuple[float, ...] = (3.0, 14.0, 45.0, 120.0)
-    windows_days: tuple[int, ...] = (7, 14, 30, 90)
+    half_lives_days: tuple[_HalfLife, ...] = (3.0, 14.0, 45.0, 120.0)
+    windows_days: tuple[_Window, ...] = (7, 14, 30, 90)
     max_event_types: int = Field(default=24, ge=1)
     max_channels: int = Field(default=8, ge=1)
     max_levels: int = Field(default=20, ge=1)
     min_share: float = Field(default=0.001, ge=0, lt=1)
     clustered_themes: int = Field(default=12, ge=0)
+
+    @field_validator("half_lives_days", "windows_days")
+    @classmethod
+    def _rise(cls, days: tuple[float, ...]) -> tuple[float, ...]:
+        if list(days) != sorted(set(days)):
+            raise ValueError("must rise and not repeat, such as [7, 14, 30]")
+        return days
 
 
 class BoosterSettings(_Settings):
@@ -190,9 +209,9 @@ class LearnerConfig(_Settings):
     """`conversion.toml`: the learner's settings."""
 
     seed: int = 7
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=2, ge=1)
     min_converted: int = Field(default=20, ge=2)
-    max_rows: int = Field(default=40_000, ge=100)
+    max_rows: int = Field(default=20_000, ge=100)
     features: FeatureSettings = FeatureSettings()
     booster: BoosterSettings = BoosterSettings()
     logistic: LogisticSettings = LogisticSettings()
@@ -220,7 +239,7 @@ def read_settings(path: Path, model: type[Model]) -> Model:
         ConfigError: If the file is missing, is not TOML, or a key is unknown or out of range.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"no {path.name} in {path.parent}",

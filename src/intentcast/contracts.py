@@ -115,6 +115,11 @@ class AttributeChanges(Numbered):
         """Nothing else has attributes."""
         return pl.col("entity").is_in(["lead", "account"])
 
+    @dy.rule()
+    def recorded_at_is_between_1990_and_2099(cls) -> pl.Expr:
+        """A time outside is a typing mistake or a default value."""
+        return _plausible("recorded_at")
+
 
 class Snapshots(dy.Schema):
     """Who is scored, and when: one row per (lead, as-of time)."""

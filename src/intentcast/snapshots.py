@@ -43,13 +43,21 @@ def cohort_span(dataset: Dataset) -> Span:
     Without `cohort.start`, the first as-of time is the midnight after the first event plus
     `within_days`, or after a quarter of the record if that is sooner; without `cohort.end`, the
     last is the midnight before the data cut-off.
+
+    Raises:
+        RefusedError: If neither `cohort.start` nor an event says when to begin.
     """
     cohort = dataset.config.cohort
     end = cohort.end or _midnight(dataset.data_cutoff)
     if cohort.start:
         return Span(cohort.start, end, cohort.end is not None)
     first = dataset.events["occurred_at"].min()
-    assert isinstance(first, datetime)
+    if not isinstance(first, datetime):
+        raise RefusedError(
+            "no events to take the first as-of time from",
+            expected="at least one event, or cohort.start",
+            next_step="set cohort.start in dataset.toml",
+        )
     warm_up = min(timedelta(days=cohort.within_days), (end - first) / 4)
     return Span(_midnight(first + warm_up) + timedelta(days=1), end, is_stated=False)
 
@@ -139,8 +147,9 @@ def attributes_as_of(
 ) -> pl.DataFrame:
     """Return each attribute's value as it was known strictly before each as-of time.
 
-    An attribute that has `attribute_changes` for the lead or its account has the latest value with
-    `recorded_at < as_of`, and is null before the first; one without any is taken as constant.
+    Where `attribute_changes` has rows of the lead or its account with `recorded_at < as_of`, the
+    latest of them; else the value in leads or accounts. Whether a change is still to come decides
+    nothing, so that a row recorded later cannot alter, or empty, what was known.
     A column that both leads and accounts have is the lead's.
 
     Args:
@@ -191,8 +200,8 @@ def _with_attribute(
             known, left_on="just_before", right_on="recorded_at", by=key, check_sortedness=False
         )
     )
-    has_changes = pl.col(key).is_in(known[key].unique().implode())
-    value = pl.when(has_changes).then("changed").otherwise(column).alias(column)
+    has_changed = pl.col("recorded_at").is_not_null()
+    value = pl.when(has_changed).then("changed").otherwise(column).alias(column)
     return joined.with_columns(value).drop("changed", "recorded_at", "just_before", strict=False)
 
 

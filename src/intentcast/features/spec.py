@@ -19,11 +19,13 @@ def slug(text: str) -> str:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Slugs in order; a repeated one gets a number, so that no two features share a name."""
-    seen: dict[str, int] = {}
-    out = []
+    out: list[str] = []
     for name in map(slug, names):
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        candidate, number = name, 1
+        while candidate in out:
+            number += 1
+            candidate = f"{name}_{number}"
+        out.append(candidate)
     return out
 
 
@@ -67,7 +69,7 @@ class FeatureSpec:
     @property
     def theme_names(self) -> list[str]:
         """Theme groups, `other` last."""
-        return _distinct([*self.themes, OTHER])
+        return _distinct([ANY, *self.themes, OTHER])[1:]
 
     @property
     def channel_names(self) -> list[str]:
@@ -112,10 +114,14 @@ class FeatureSpec:
             ]
         names += ["lifecycle.age.lead.days", "lifecycle.age.first_event.days"]
         names += [f"fit.value.{name}.number" for name in _distinct(self.numeric)]
-        for (_, levels), attribute in zip(
-            self.levels, _distinct([name for name, _ in self.levels]), strict=True
-        ):
-            names += [f"fit.is.{attribute}_{level}.flag" for level in _distinct([*levels, OTHER])]
+        flags = [
+            f"{attribute} {level}"
+            for (_, levels), attribute in zip(
+                self.levels, _distinct([name for name, _ in self.levels]), strict=True
+            )
+            for level in _distinct([*levels, OTHER])
+        ]
+        names += [f"fit.is.{flag}.flag" for flag in _distinct(flags)]
         return names
 
     @property

@@ -105,7 +105,10 @@ def fit_themes(
     centroids = list(_recentred(documents, index, idf, seed_vectors, assigned))
     names = list(phrases)
     used = set(names)
-    n_clusters = min(n_clusters, len(rest) // 3)
+    # No more clusters than there are different titles to tell apart.
+    rest = [i for i in rest if documents[i]]
+    n_different = len({tuple(sorted(documents[i])) for i in rest})
+    n_clusters = min(n_clusters, len(rest) // 3, n_different)
     if n_clusters >= 1:
         for centroid in _clusters([documents[i] for i in rest], index, idf, n_clusters, seed):
             name = _name(centroid, vocabulary, used)
@@ -188,15 +191,8 @@ def _clusters(
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    vectors = (
-        sparse.csr_matrix(
-            np.array([_vector(document, index, idf) for document in documents], dtype=np.float64)
-        )
-        if len(documents) <= 2000
-        else sparse.vstack(
-            [sparse.csr_matrix(_vector(document, index, idf)) for document in documents]
-        ).tocsr()
-    )
+    rows = [sparse.csr_matrix(_vector(document, index, idf)) for document in documents]
+    vectors = sparse.vstack(rows).tocsr()
     # One thread: sums in a fixed order, so that the machine's cores cannot change a theme.
     with threadpool_limits(limits=1):
         model = KMeans(n_clusters, n_init=4, random_state=seed).fit(vectors)

@@ -39,6 +39,11 @@ class Calibrator:
     n: int
     n_converted: int
 
+    @property
+    def base_rate(self) -> float:
+        """Share converted on the slice."""
+        return self.n_converted / self.n if self.n else 0.5
+
     def probabilities(self, margins: Floats) -> Floats:
         """Return calibrated probabilities, strictly between 0 and 1, shape (n,)."""
         if self.kind == "isotonic":

@@ -167,7 +167,6 @@ def _boost(part: TrainingRows, *, config: LearnerConfig) -> BoosterModel:
         names=part.names,
         settings=config.booster,
         seed=config.seed,
-        threads=config.threads,
     )
 
 
@@ -200,8 +199,18 @@ def _out_of_sample(
     groups = rows.clusters % _GROUPS
     for group in range(_GROUPS):
         held_out = groups == group
-        if held_out.any():
-            margins[held_out] = fit(rows.where(~held_out)).margins(rows.features[held_out])
+        if not held_out.any():
+            continue
+        others = rows.where(~held_out)
+        if len(np.unique(others.converted)) < 2:
+            raise RefusedError(
+                f"conversions, or their absence, in one fifth of the accounts only "
+                f"({int(rows.converted.sum()):,} of {len(rows):,} training snapshots converted "
+                f"within {rows.horizon_days} days)",
+                expected="both outside any fifth of the accounts",
+                next_step="wait for outcomes of more accounts, or use a scorecard",
+            )
+        margins[held_out] = fit(others).margins(rows.features[held_out])
     return OutOfSample(np.arange(len(rows)), margins, "account folds")
 
 

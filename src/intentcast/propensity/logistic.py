@@ -43,7 +43,8 @@ class LogisticModel:
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
-        return row_dots(self.standardised(features), self.weights, self.intercept)
+        out: Floats = row_dots(self.standardised(features), self.weights, self.intercept)
+        return out
 
     def contributions(self, features: Floats) -> Floats:
         """Return each feature's part of the log-odds, shape (n, n_features + 1), intercept last."""

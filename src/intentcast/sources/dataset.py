@@ -149,14 +149,25 @@ def _clean(
         frame, n_doubled = _without_repeats(frame)
         broken.append(_is_repeat(frame, key).alias(f"{key}_is_unique"))
     good, bad = quarantine(frame, table, broken=broken)
-    bad_rows = pl.concat(
-        [drop_flags(bad.rows).with_columns(pl.exclude(ROW_NUMBER).cast(pl.String)), raw.unreadable],
-        how="diagonal",
-    ).sort(ROW_NUMBER)
+    # As the file has them: the value that did not parse is the one to look at.
+    as_filed = bad.rows.select(ROW_NUMBER, "broken_rules").join(
+        raw.frame, on=ROW_NUMBER, how="left", maintain_order="left"
+    )
+    texts = [_as_text(column) for column in as_filed.iter_columns()]
+    bad_rows = pl.concat([pl.DataFrame(texts), raw.unreadable], how="diagonal").sort(ROW_NUMBER)
     n_rows = len(raw.frame) + len(raw.unreadable)
     result = Quarantined(table, n_rows, bad_rows, n_doubled)
     _refuse_too_many(result, raw.path, config.quarantine.max_share)
     return drop_flags(good), result
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    if column.name == ROW_NUMBER:
+        return column
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        texts = [None if value is None else str(value) for value in column.to_list()]
+        return pl.Series(column.name, texts, dtype=pl.String)
+    return column.cast(pl.String)
 
 
 def _without_repeats(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -82,18 +82,20 @@ def _no_rows() -> pl.DataFrame:
 def _read_csv(path: Path) -> RawTable:
     # surrogateescape keeps undecodable bytes apart from text, row by row.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        _refuse_odd_header(path, header)
-        columns: list[list[str | None]] = [[] for _ in header]
+        # strict: an unclosed quote is an error, not one long field that swallows the rows after it.
+        reader = csv.reader(file, strict=True)
+        number = 0
         numbers: list[int] = []
         bad: list[tuple[int, str, str]] = []
         try:
+            header = next(reader, [])
+            _refuse_odd_header(path, header)
+            columns: list[list[str | None]] = [[] for _ in header]
             for number, row in enumerate(reader, start=1):
                 if not row:
                     continue
                 text = ",".join(row)
-                if not text.isascii() and any("\udc80" <= c <= "\udcff" for c in text):
+                if _has_undecodable(text):
                     shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
                     bad.append((number, NOT_TEXT, shown))
                 elif len(row) != len(header):
@@ -104,7 +106,7 @@ def _read_csv(path: Path) -> RawTable:
                         column.append(field or None)
         except csv.Error as error:
             raise ContractError(
-                f"{path.name} line {reader.line_num} is not CSV ({error})",
+                f"{path.name} is not CSV after row {number}, by line {reader.line_num} ({error})",
                 expected="comma-separated text with quotes closed",
                 next_step=f"export {path.name} again",
             ) from None
@@ -117,7 +119,17 @@ def _read_csv(path: Path) -> RawTable:
     return RawTable(path, frame, pl.DataFrame(bad, schema=_no_rows().schema, orient="row"))
 
 
+def _has_undecodable(text: str) -> bool:
+    return not text.isascii() and any("\udc80" <= c <= "\udcff" for c in text)
+
+
 def _refuse_odd_header(path: Path, header: list[str]) -> None:
+    if _has_undecodable("".join(header)):
+        raise ContractError(
+            f"the header of {path.name} is not UTF-8",
+            expected="text in UTF-8",
+            next_step=f"export {path.name} as UTF-8, or as parquet",
+        )
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise ContractError(
             f"{path.name} has one column, '{header[0][:80]}'",

@@ -15,7 +15,7 @@ _INSTANT_FORMATS = (
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M",
 )
-_ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+_ZONED_FORMATS = tuple(f"{pattern}%#z" for pattern in _INSTANT_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) 
         if frame.schema[name] == pl.String and target != pl.String:
             unparsed = pl.col(name).is_not_null() & expression.is_null()
             broken.append(unparsed.alias(f"{name}_is_{kind}"))
+    parsed += [
+        _text(name).alias(name)
+        for name, dtype in frame.schema.items()
+        if dtype == pl.String and name not in TABLES[table].columns()
+    ]
     flags = frame.select(ROW_NUMBER, *broken)
     typed = frame.with_columns(parsed)
     rules = [name for name in flags.columns if name != ROW_NUMBER]
@@ -84,18 +89,15 @@ def _rename(frame: pl.DataFrame, table: str, renames: Mapping[str, str]) -> pl.D
             expected=f"one of {', '.join(name for name in frame.columns if name != ROW_NUMBER)}",
             next_step="correct [columns] in dataset.toml",
         )
-    taken = [name for name in renames if name in frame.columns and renames[name] != name]
+    sources = set(renames.values())
+    taken = [name for name in renames if name in frame.columns and name not in sources]
     return frame.drop(taken).rename({source: name for name, source in renames.items()})
 
 
 def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> pl.Expr:
     column = pl.col(name)
     if target == pl.String:
-        return (
-            column.cast(pl.String).str.strip_chars()
-            if source == pl.String
-            else column.cast(pl.String)
-        )
+        return _text(name)
     if isinstance(target, pl.Datetime):
         if source == pl.String:
             return _instant_from_text(column.str.strip_chars())
@@ -126,6 +128,12 @@ def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> p
         expected=wanted,
         next_step=f"convert the column, or correct [columns.{table}] in dataset.toml",
     )
+
+
+def _text(name: str) -> pl.Expr:
+    """Text without blanks around it; nothing but blanks is an absent value, as in a CSV."""
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    return pl.when(text != "").then(text)
 
 
 def _instant_from_text(text: pl.Expr) -> pl.Expr:

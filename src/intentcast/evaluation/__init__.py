@@ -1,0 +1,1 @@
+"""How good a contender is, and whether the model beats the rules."""

@@ -1,0 +1,230 @@
+"""Rolling-origin backtest: every contender, on the same leads, at the same as-of times."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from intentcast.config import LearnerConfig
+from intentcast.contracts import Predictions, validate
+from intentcast.errors import RefusedError
+from intentcast.labels import label_snapshots
+from intentcast.propensity import STEPS, HorizonModel
+from intentcast.propensity.horizons import predict_horizons
+from intentcast.scorecards import Scorecard, score_snapshots
+from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.sources import Dataset
+from intentcast.splits import Split, rolling_origin
+from intentcast.tiers import TierPolicy
+from intentcast.training import TrainedModel, fit_model
+
+CHAMPION = "champion"
+BASE_RATE = "base_rate"
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """What one fold trained, for the report.
+
+    Attributes:
+        split: The fold's as-of times.
+        reason: Why the champion's step was chosen, for the primary horizon.
+        step: Which it was.
+        tiers: Thresholds set on the fold's training time.
+        n_train: Training snapshots.
+        n_converted: Of them, converted within the primary horizon.
+        calibration: The kind of map kept, per horizon.
+        drivers: Mean absolute contribution to the log-odds per feature, largest first.
+    """
+
+    split: Split
+    reason: str
+    step: str
+    tiers: TierPolicy
+    n_train: int
+    n_converted: int
+    calibration: Mapping[int, str]
+    drivers: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """Predictions of every contender for every test snapshot, and what each fold trained."""
+
+    dataset: Dataset
+    predictions: pl.DataFrame
+    snapshots: pl.DataFrame
+    folds: list[FoldModel]
+    scorecards: list[Scorecard]
+    rule_tiers: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+
+def run_backtest(
+    dataset: Dataset,
+    *,
+    config: LearnerConfig,
+    scorecards: list[Scorecard],
+    on_progress: Callable[[str], None] | None = None,
+) -> BacktestResult:
+    """Train before each test window, predict in it.
+
+    Args:
+        dataset: Its `backtest` and `cohort` settings give the windows.
+        config: `conversion.toml`.
+        scorecards: Rules to run as contenders.
+        on_progress: Called with what is being done.
+
+    Raises:
+        RefusedError: If a fold has too little to learn from, or the horizon is longer than the
+            data.
+    """
+    say = on_progress or (lambda _: None)
+    span = cohort_span(dataset)
+    times = as_of_times(span, dataset.config.cohort.every_days)
+    conversion = dataset.config.conversion
+    first_test = dataset.config.backtest.first_test or _two_fifths_from_the_end(times)
+    splits = rolling_origin(
+        times,
+        first_test=first_test,
+        folds=dataset.config.backtest.folds,
+        horizon_days=conversion.primary_horizon_days,
+    )
+    _refuse_unfinished(splits, dataset)
+    parts, folds, snapshots, rule_tiers = [], [], [], []
+    for split in splits:
+        say(f"fold {split.fold} of {len(splits)}: training on {len(split.train)} as-of times")
+        model = fit_model(
+            dataset,
+            times=times,
+            known_by=split.known_by,
+            config=config,
+            on_progress=lambda what, fold=split.fold: say(f"fold {fold}: {what}"),  # type: ignore[misc]
+        )
+        test = build_snapshots(dataset, list(split.test))
+        say(f"fold {split.fold}: predicting {len(test):,} test snapshots")
+        converted = {
+            days: label_snapshots(
+                test, dataset, horizon_days=days, known_by=dataset.data_cutoff
+            ).alias("converted")
+            for days in conversion.horizons_days
+        }
+        features = model.featurizer.transform(dataset, test).values
+        parts += list(_learned(model, features, test, converted, split.fold))
+        for card in scorecards:
+            scored = score_snapshots(card, dataset, test)
+            rule_tiers.append(
+                scored.select("lead_id", "as_of", "tier").with_columns(
+                    contender=pl.lit(f"scorecard:{card.name}")
+                )
+            )
+            parts += [
+                _rows(
+                    f"scorecard:{card.name}",
+                    test,
+                    days,
+                    scored["score"].cast(pl.Float64),
+                    None,
+                    label,
+                    split.fold,
+                )
+                for days, label in converted.items()
+            ]
+        snapshots.append(test.with_columns(fold=pl.lit(split.fold, dtype=pl.Int32)))
+        folds.append(_summary(model, split, conversion.primary_horizon_days, features))
+    predictions = pl.concat(parts).sort("contender", "horizon_days", "as_of", "lead_id")
+    return BacktestResult(
+        dataset=dataset,
+        predictions=validate(predictions, Predictions),
+        snapshots=pl.concat(snapshots),
+        folds=folds,
+        scorecards=scorecards,
+        rule_tiers=pl.concat(rule_tiers) if rule_tiers else pl.DataFrame(),
+    )
+
+
+def _two_fifths_from_the_end(times: list[datetime]) -> datetime:
+    return times[len(times) * 3 // 5]
+
+
+def _refuse_unfinished(splits: list[Split], dataset: Dataset) -> None:
+    days = dataset.config.conversion.primary_horizon_days
+    first = splits[0].test[0]
+    if (dataset.data_cutoff - first).days < days:
+        raise RefusedError(
+            f"the data end on {dataset.data_cutoff:%Y-%m-%d}, "
+            f"{(dataset.data_cutoff - first).days} days after the first test on {first:%Y-%m-%d}",
+            expected=f"at least one test whose {days} days are over",
+            next_step="set backtest.first_test earlier, or a shorter horizon",
+        )
+
+
+def _learned(
+    model: TrainedModel,
+    features: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    test: pl.DataFrame,
+    converted: Mapping[int, pl.Series],
+    fold: int,
+) -> Iterable[pl.DataFrame]:
+    contenders: dict[str, dict[int, HorizonModel]] = {s: model.step(s) for s in STEPS}
+    contenders[CHAMPION] = model.champion
+    for name, models in contenders.items():
+        predicted = predict_horizons(models, features)
+        for column, days in enumerate(predicted.horizons_days):
+            p = pl.Series(predicted.probabilities[:, column])
+            yield _rows(name, test, days, p, p, converted[days], fold)
+    for days, fit in model.fitted.items():
+        calibrator = fit.models[fit.champion].calibrator
+        base = calibrator.base_rate
+        rate = pl.Series(np.full(len(test), base))
+        yield _rows(BASE_RATE, test, days, rate, rate, converted[days], fold)
+
+
+def _rows(
+    contender: str,
+    test: pl.DataFrame,
+    days: int,
+    score: pl.Series,
+    probability: pl.Series | None,
+    converted: pl.Series,
+    fold: int,
+) -> pl.DataFrame:
+    return test.select(
+        pl.lit(contender).alias("contender"),
+        "lead_id",
+        "as_of",
+        pl.lit(days, dtype=pl.Int32).alias("horizon_days"),
+        score.alias("score"),
+        (pl.lit(None, dtype=pl.Float64) if probability is None else probability).alias(
+            "probability"
+        ),
+        converted.alias("converted"),
+        pl.lit(fold, dtype=pl.Int32).alias("fold"),
+    )
+
+
+def _summary(
+    model: TrainedModel,
+    split: Split,
+    primary: int,
+    features: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+) -> FoldModel:
+    fit = model.fitted[primary]
+    sample = features[:: max(1, len(features) // 2000)]
+    contributions = np.abs(model.champion[primary].learner.contributions(sample))[:, :-1]
+    mean = contributions.mean(axis=0) if len(contributions) else np.zeros(features.shape[1])
+    names = model.featurizer.spec.names
+    order = np.argsort(-mean, kind="stable")[:200]
+    return FoldModel(
+        split=split,
+        reason=fit.reason,
+        step=fit.champion,
+        tiers=model.tiers,
+        n_train=model.n_snapshots,
+        n_converted=model.n_converted,
+        calibration={
+            days: f.models[f.champion].calibrator.kind for days, f in model.fitted.items()
+        },
+        drivers=[(names[i], float(mean[i])) for i in order],
+    )

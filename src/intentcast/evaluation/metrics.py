@@ -1,0 +1,150 @@
+"""Ranking and calibration metrics: pure functions of arrays, no I/O, no models.
+
+`converted` is 0 or 1, shape (n,); scores and probabilities have the same shape. A metric that the
+data do not define (one class only) is NaN, never a default.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from intentcast.propensity.calibration import fit_platt
+from intentcast.propensity.margins import logit
+
+Floats = NDArray[np.float64]
+_SMALLEST = 1e-15
+
+
+class CalibrationBin(NamedTuple):
+    """One bar of a reliability diagram: leads of similar probability."""
+
+    mean_probability: float
+    share_converted: float
+    n_leads: int
+    n_converted: int
+    low: float
+    high: float
+
+
+class CalibrationLine(NamedTuple):
+    """Slope and intercept of the outcome's log-odds on the predicted log-odds; ideal (1, 0)."""
+
+    slope: float
+    intercept: float
+
+
+def _pair(converted: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats]:
+    y = np.asarray(converted, dtype=np.float64)
+    s = np.asarray(score, dtype=np.float64)
+    if y.shape != s.shape or y.ndim != 1:
+        raise ValueError(f"converted and score must be 1-D and equal, got {y.shape} and {s.shape}.")
+    return y, s
+
+
+def auc(converted: ArrayLike, score: ArrayLike) -> float:
+    """Return P(score of a converter > of a non-converter) + half P(equal): Mann and Whitney 1947.
+
+    Assumes nothing about calibration; it weighs all thresholds alike, also those that sales would
+    never use.
+    """
+    y, s = _pair(converted, score)
+    n_positive = float(y.sum())
+    n_negative = len(y) - n_positive
+    if n_positive == 0 or n_negative == 0:
+        return float("nan")
+    _, place, size = np.unique(s, return_inverse=True, return_counts=True)
+    last = np.cumsum(size)
+    mid_rank = last - (size - 1) / 2.0
+    rank_sum = float(mid_rank[place][y == 1.0].sum())
+    return (rank_sum - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+
+
+def average_precision(converted: ArrayLike, score: ArrayLike) -> float:
+    """Return Σ_k (recall_k − recall_{k−1}) · precision_k over distinct thresholds.
+
+    Leads with equal scores enter together, so the order of rows cannot matter. The value of a
+    random order is the base rate: compare it only on the same leads.
+    """
+    y, s = _pair(converted, score)
+    if y.sum() == 0:
+        return float("nan")
+    order = np.argsort(-s, kind="stable")
+    hits = np.cumsum(y[order])
+    is_last = np.append(np.diff(s[order]) != 0, True)
+    taken = np.flatnonzero(is_last) + 1
+    hits = hits[is_last]
+    return float(np.sum(np.diff(hits, prepend=0.0) * hits / taken) / y.sum())
+
+
+def brier(converted: ArrayLike, probability: ArrayLike) -> float:
+    """Return the mean of (p − y)²: a proper score, least in expectation at the true p (Brier)."""
+    y, p = _pair(converted, probability)
+    return float(np.mean((p - y) ** 2)) if len(y) else float("nan")
+
+
+def brier_skill(converted: ArrayLike, probability: ArrayLike, *, reference: ArrayLike) -> float:
+    """Return 1 − Brier(p) / Brier(reference): above 0 is better than the reference."""
+    return 1.0 - brier(converted, probability) / brier(converted, reference)
+
+
+def log_loss(converted: ArrayLike, probability: ArrayLike) -> float:
+    """Return −mean(y·log p + (1−y)·log(1−p)), in nats: a proper score; p is kept off 0 and 1."""
+    y, p = _pair(converted, probability)
+    q = np.clip(p, _SMALLEST, 1.0 - _SMALLEST)
+    return float(-np.mean(y * np.log(q) + (1.0 - y) * np.log(1.0 - q))) if len(y) else float("nan")
+
+
+def calibration_line(converted: ArrayLike, probability: ArrayLike) -> CalibrationLine:
+    """Return the logistic regression of the outcome on logit(p): slope below 1 is overconfident.
+
+    Cox 1958. Assumes the distortion is linear on the log-odds scale.
+    """
+    y, p = _pair(converted, probability)
+    if not 0 < y.sum() < len(y):
+        return CalibrationLine(float("nan"), float("nan"))
+    intercept, slope = fit_platt(logit(p), y)
+    return CalibrationLine(slope, intercept)
+
+
+def reliability(
+    converted: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
+) -> list[CalibrationBin]:
+    """Return bins of equally many leads by rising probability, with a 95 % Wilson interval.
+
+    The interval takes leads as independent; snapshots of one lead are not, so it is too narrow
+    where the same leads recur.
+    """
+    y, p = _pair(converted, probability)
+    order = np.lexsort((y, p))
+    bins = []
+    for part in np.array_split(order, n_bins):
+        if len(part) == 0:
+            continue
+        n, k = len(part), int(y[part].sum())
+        low, high = wilson(k, n)
+        bins.append(CalibrationBin(float(p[part].mean()), k / n, n, k, low, high))
+    return bins
+
+
+def expected_calibration_error(
+    converted: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
+) -> float:
+    """Return Σ_b n_b/n · |mean p − share converted| over bins of equally many leads.
+
+    Biased upwards: a perfectly calibrated model has about Σ sqrt(2·p(1−p)/(π·n_b)) / n_bins.
+    """
+    bins = reliability(converted, probability, n_bins=n_bins)
+    n = sum(b.n_leads for b in bins)
+    return sum(b.n_leads * abs(b.mean_probability - b.share_converted) for b in bins) / n
+
+
+def wilson(n_converted: int, n_leads: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval for a share (Wilson 1927)."""
+    z2 = 1.959963984540054**2
+    share = n_converted / n_leads
+    centre = (share + z2 / (2 * n_leads)) / (1 + z2 / n_leads)
+    half = np.sqrt(z2 * (share * (1 - share) / n_leads + z2 / (4 * n_leads**2))) / (
+        1 + z2 / n_leads
+    )
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))

@@ -1,0 +1,304 @@
+"""`report.json`: every figure of a backtest, with its denominators."""
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from intentcast.evaluation.backtest import BASE_RATE, CHAMPION, BacktestResult
+from intentcast.evaluation.capacity import (
+    Floats,
+    Ints,
+    gains_curve,
+    handed_over,
+    precision_at_capacity,
+)
+from intentcast.evaluation.compare import PairedComparison, compare_paired
+from intentcast.evaluation.metrics import (
+    auc,
+    average_precision,
+    brier,
+    brier_skill,
+    calibration_line,
+    expected_calibration_error,
+    log_loss,
+    reliability,
+)
+from intentcast.training import account_numbers
+
+_MOST_SEGMENTS = 8
+
+
+class Arena:
+    """Mature test snapshots of one horizon, with every contender's scores in the same order."""
+
+    def __init__(self, result: BacktestResult, horizon_days: int) -> None:
+        mature = result.predictions.filter(
+            (pl.col("horizon_days") == horizon_days) & pl.col("converted").is_not_null()
+        )
+        self.names: list[str] = mature["contender"].unique().sort().to_list()
+        self.rows: dict[str, pl.DataFrame] = {
+            name: mature.filter(pl.col("contender") == name).sort("as_of", "lead_id")
+            for name in self.names
+        }
+        any_rows = self.rows[CHAMPION]
+        keys = any_rows.select("lead_id", "as_of", "fold").join(
+            result.snapshots.select("lead_id", "as_of", "account_id"),
+            on=["lead_id", "as_of"],
+            maintain_order="left",
+        )
+        self.keys = keys
+        self.converted: Floats = any_rows["converted"].cast(pl.Float64).to_numpy()
+        self.leads: Ints = (keys["lead_id"].rank("dense").cast(pl.Int64) - 1).to_numpy()
+        self.accounts: Ints = account_numbers(keys["account_id"])
+        self.times: Ints = keys["as_of"].dt.timestamp("us").to_numpy()
+        cohort = result.dataset.config.cohort
+        per_week = result.dataset.config.capacity.handoffs_per_week
+        self.per_time = max(1, round(per_week * cohort.every_days / 7))
+
+    def score(self, name: str) -> Floats:
+        """Return a contender's scores, shape (n,)."""
+        return self.rows[name]["score"].to_numpy()
+
+    def probability(self, name: str) -> Floats | None:
+        """Return its probabilities, or None where it gives none."""
+        column = self.rows[name]["probability"]
+        return None if column.null_count() else column.to_numpy()
+
+
+def summarise(result: BacktestResult) -> dict[str, Any]:
+    """Return the report as JSON values.
+
+    Metrics are of the primary horizon, pooled over folds; `horizons` has each horizon's, `folds`
+    each fold's. `paired` compares the champion with each scorecard on the same leads at the same
+    volume; `headline` is the hardest of them.
+    """
+    config = result.dataset.config
+    primary = config.conversion.primary_horizon_days
+    arena = Arena(result, primary)
+    paired = [_paired(arena, name) for name in arena.names if name.startswith("scorecard:")]
+    by_horizon = {
+        str(days): {name: _metrics(Arena(result, days), name) for name in arena.names}
+        for days in config.conversion.horizons_days
+        if _has_mature(result, days)
+    }
+    report: dict[str, Any] = _finite(
+        {
+            "dataset": _dataset(result),
+            "primary_horizon_days": primary,
+            "n_snapshots": len(arena.converted),
+            "n_leads": len(np.unique(arena.leads)),
+            "n_accounts": len(np.unique(arena.accounts)),
+            "n_converted": int(arena.converted.sum()),
+            "base_rate": float(arena.converted.mean()),
+            "contenders": by_horizon[str(primary)],
+            "horizons": by_horizon,
+            "folds": _folds(result, arena),
+            "paired": [pair.to_json() for pair in paired],
+            "headline": _headline(paired),
+            "champion": {
+                "contender": CHAMPION,
+                "steps": [fold.step for fold in result.folds],
+                "step": result.folds[-1].step,
+                "reason": result.folds[-1].reason,
+                "calibration": {str(d): k for d, k in result.folds[-1].calibration.items()},
+            },
+            "gains": {
+                name: [list(point) for point in gains_curve(arena.score(name), arena.converted)]
+                for name in arena.names
+                if name != BASE_RATE
+            },
+            "reliability": [
+                b._asdict() for b in reliability(arena.converted, _champion_probability(arena))
+            ],
+            "tiers": _tiers(result, arena),
+            "segments": _segments(result, arena),
+            "drivers": [list(pair) for pair in result.folds[-1].drivers[:40]],
+        }
+    )
+    return report
+
+
+def _champion_probability(arena: Arena) -> Floats:
+    p = arena.probability(CHAMPION)
+    assert p is not None, "the champion always gives probabilities"
+    return p
+
+
+def _has_mature(result: BacktestResult, days: int) -> bool:
+    at = result.predictions.filter(pl.col("horizon_days") == days)
+    return at["converted"].null_count() < len(at)
+
+
+def _dataset(result: BacktestResult) -> dict[str, Any]:
+    dataset = result.dataset
+    return {
+        "name": dataset.config.name,
+        "data_cutoff": dataset.data_cutoff.isoformat(),
+        "n_leads": len(dataset.leads),
+        "n_events": len(dataset.events),
+        "n_outcomes": len(dataset.outcomes),
+        "quarantined": {q.table: len(q.rows) for q in dataset.quarantined},
+        "handoffs_per_week": dataset.config.capacity.handoffs_per_week,
+        "every_days": dataset.config.cohort.every_days,
+    }
+
+
+def _metrics(arena: Arena, name: str) -> dict[str, Any]:
+    y, score = arena.converted, arena.score(name)
+    at_capacity = precision_at_capacity(score, y, arena.leads, arena.times, per_time=arena.per_time)
+    found: dict[str, Any] = {
+        "auc": auc(y, score),
+        "average_precision": average_precision(y, score),
+        "precision_at_capacity": at_capacity._asdict(),
+        "n_snapshots": len(y),
+        "n_converted": int(y.sum()),
+    }
+    p = arena.probability(name)
+    if p is not None:
+        base = arena.probability(BASE_RATE)
+        assert base is not None, "the base rate is a probability"
+        line = calibration_line(y, p)
+        found |= {
+            "brier": brier(y, p),
+            "brier_skill": brier_skill(y, p, reference=base),
+            "log_loss": log_loss(y, p),
+            "calibration_slope": line.slope,
+            "calibration_intercept": line.intercept,
+            "expected_calibration_error": expected_calibration_error(y, p),
+            "mean_probability": float(p.mean()),
+        }
+    return found
+
+
+def _paired(arena: Arena, scorecard: str) -> PairedComparison:
+    return compare_paired(
+        CHAMPION,
+        arena.score(CHAMPION),
+        scorecard,
+        arena.score(scorecard),
+        converted=arena.converted,
+        leads=arena.leads,
+        accounts=arena.accounts,
+        times=arena.times,
+        per_time=arena.per_time,
+    )
+
+
+def _headline(paired: list[PairedComparison]) -> dict[str, Any] | None:
+    """Return the comparison with the scorecard that found most: the fairest to the rules."""
+    if not paired:
+        return None
+    return max(paired, key=lambda pair: (pair.conversions_b, pair.b)).to_json()
+
+
+def _folds(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
+    folds = []
+    number = arena.keys["fold"].to_numpy()
+    for fold in result.folds:
+        here = number == fold.split.fold
+        y = arena.converted[here]
+        folds.append(
+            {
+                "fold": fold.split.fold,
+                "train_from": min(fold.split.train).isoformat(),
+                "train_to": max(fold.split.train).isoformat(),
+                "test_from": min(fold.split.test).isoformat(),
+                "test_to": max(fold.split.test).isoformat(),
+                "n_train": fold.n_train,
+                "n_train_converted": fold.n_converted,
+                "n_test": int(here.sum()),
+                "n_test_converted": int(y.sum()),
+                "step": fold.step,
+                "hot_threshold": fold.tiers.hot,
+                "contenders": {
+                    name: {
+                        "auc": auc(y, arena.score(name)[here]),
+                        "average_precision": average_precision(y, arena.score(name)[here]),
+                    }
+                    for name in arena.names
+                },
+            }
+        )
+    return folds
+
+
+def _tiers(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
+    """Return what became of hot, warm and cold, as each fold's thresholds had them."""
+    p, number = _champion_probability(arena), arena.keys["fold"].to_numpy()
+    tier = np.empty(len(p), dtype=object)
+    for fold in result.folds:
+        here = number == fold.split.fold
+        tier[here] = fold.tiers.tiers(p[here])
+    n_weeks = len(np.unique(arena.times)) * result.dataset.config.cohort.every_days / 7
+    rows = []
+    for name in ("hot", "warm", "cold"):
+        here = tier == name
+        n = int(here.sum())
+        first = arena.leads[here]
+        rows.append(
+            {
+                "tier": name,
+                "n_snapshots": n,
+                "n_leads": len(np.unique(first)),
+                "leads_per_week": len(np.unique(first)) / n_weeks,
+                "n_converted": int(arena.converted[here].sum()),
+                "share_converted": float(arena.converted[here].mean()) if n else None,
+                "mean_probability": float(p[here].mean()) if n else None,
+                "share_of_conversions": float(
+                    arena.converted[here].sum() / max(arena.converted.sum(), 1)
+                ),
+            }
+        )
+    return rows
+
+
+def _segments(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
+    """Return the champion by level of each categorical attribute, largest levels first."""
+    dataset = result.dataset
+    leads = dataset.leads.join(
+        dataset.accounts, on="account_id", how="left", suffix="__account", maintain_order="left"
+    )
+    p, score = _champion_probability(arena), arena.score(CHAMPION)
+    [share] = handed_over(
+        [score], arena.converted, arena.leads, arena.times, per_time=arena.per_time
+    )
+    rows = []
+    for attribute in dataset.config.attributes.categorical:
+        values = arena.keys.select("lead_id").join(
+            leads.select("lead_id", pl.col(attribute).cast(pl.String).alias("level")),
+            on="lead_id",
+            how="left",
+            maintain_order="left",
+        )["level"]
+        counts = (
+            values.drop_nulls().value_counts().sort(["count", "level"], descending=[True, False])
+        )
+        for level, n in counts.head(_MOST_SEGMENTS).iter_rows():
+            here = (values == level).fill_null(value=False).to_numpy()
+            y = arena.converted[here]
+            rows.append(
+                {
+                    "attribute": attribute,
+                    "level": level,
+                    "n_snapshots": n,
+                    "n_converted": int(y.sum()),
+                    "share_converted": float(y.mean()),
+                    "mean_probability": float(p[here].mean()),
+                    "auc": auc(y, score[here]),
+                    "handed_over": float(share[here].sum()),
+                }
+            )
+    return rows
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with NaN as null, which JSON can say."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

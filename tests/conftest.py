@@ -1,0 +1,142 @@
+"""Small data sets, written to real files and read as anyone's would be."""
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, settings
+
+from intentcast.sources import load_dataset
+
+settings.register_profile(
+    "house",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
+
+DAY = timedelta(days=1)
+LEADS = [
+    {"lead_id": "L1", "created_at": "2024-01-01", "account_id": "A1", "job_title": "CTO"},
+    {"lead_id": "L2", "created_at": "2024-01-02", "account_id": "A1", "job_title": "Engineer"},
+    {"lead_id": "L3", "created_at": "2024-01-03", "account_id": None, "job_title": "CFO"},
+]
+EVENTS = [
+    {"lead_id": "L1", "occurred_at": "2024-02-01T10:00:00", "event_type": "page_view"},
+    {"lead_id": "L2", "occurred_at": "2024-02-02T10:00:00", "event_type": "page_view"},
+    {"lead_id": "L3", "occurred_at": "2024-02-03T10:00:00", "event_type": "demo_request"},
+]
+OUTCOMES = [{"lead_id": "L1", "occurred_at": "2024-03-01T09:00:00", "outcome": "won"}]
+SETTINGS = {"conversion": {"outcomes": ["won"], "closing": ["lost"], "horizons_days": [30]}}
+
+
+def at(text):
+    """Return an instant in UTC from a date or a time without a zone."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def event(lead, occurred_at, event_type="page_view", **more):
+    """Return one row of events."""
+    return {"lead_id": lead, "occurred_at": occurred_at, "event_type": event_type, **more}
+
+
+def outcome(lead, occurred_at, name="won", **more):
+    """Return one row of outcomes."""
+    return {"lead_id": lead, "occurred_at": occurred_at, "outcome": name, **more}
+
+
+def write_table(path, rows):
+    """Write rows, a frame, text or bytes as the file that the suffix says."""
+    if isinstance(rows, bytes):
+        path.write_bytes(rows)
+    elif isinstance(rows, str):
+        path.write_text(rows, encoding="utf-8")
+    else:
+        frame = (
+            rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
+        )
+        if path.suffix == ".parquet":
+            frame.write_parquet(path)
+        else:
+            frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6f+00:00")
+
+
+def write_dataset(
+    folder,
+    *,
+    leads=LEADS,
+    events=EVENTS,
+    outcomes=OUTCOMES,
+    accounts=None,
+    attribute_changes=None,
+    settings=None,
+    toml=None,
+    suffix=".csv",
+):
+    """Write a data set to `folder`, which is made, and return it.
+
+    Args:
+        folder: Where to.
+        leads: A list of rows, a frame, or a file's text or bytes; None for no file; likewise the
+            other tables.
+        events: See `leads`.
+        outcomes: See `leads`.
+        accounts: See `leads`.
+        attribute_changes: See `leads`.
+        settings: Sections of `dataset.toml`; each is laid over the default of `SETTINGS`.
+        toml: The text of `dataset.toml` instead.
+        suffix: `.csv` or `.parquet`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "leads": leads,
+        "events": events,
+        "outcomes": outcomes,
+        "accounts": accounts,
+        "attribute_changes": attribute_changes,
+    }
+    for name, rows in tables.items():
+        if rows is not None:
+            write_table(folder / f"{name}{suffix}", _with_header(name, rows))
+    if toml is None:
+        merged = dict(SETTINGS)
+        for section, value in (settings or {}).items():
+            is_table = isinstance(value, dict)
+            merged[section] = {**merged.get(section, {}), **value} if is_table else value
+        toml = tomli_w.dumps(merged)
+    (folder / "dataset.toml").write_text(toml, encoding="utf-8")
+    return folder
+
+
+def _with_header(name, rows):
+    """An empty list of rows is a table with a header and no rows."""
+    if isinstance(rows, list) and not rows:
+        example = {"leads": LEADS, "events": EVENTS, "outcomes": OUTCOMES}[name][0]
+        return pl.DataFrame(schema=dict.fromkeys(example, pl.String))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def new_folder(tmp_path_factory):
+    """Return a function that gives a new, empty folder each time."""
+    base = tmp_path_factory.mktemp("data")
+
+    def new() -> Path:
+        return Path(tempfile.mkdtemp(dir=base))
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def make_dataset(new_folder):
+    """Return a function that writes tables (see `write_dataset`) and loads them."""
+
+    def make(**tables):
+        return load_dataset(write_dataset(new_folder(), **tables))
+
+    return make
