@@ -1,5 +1,6 @@
 """Small data sets, written to real files and read as anyone's would be."""
 
+import random
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import tomli_w
 from hypothesis import HealthCheck, settings
 
+from intentcast.contracts import REQUIRED_COLUMNS
 from intentcast.sources import load_dataset
 
 settings.register_profile(
@@ -116,8 +118,7 @@ def write_dataset(
 def _with_header(name, rows):
     """An empty list of rows is a table with a header and no rows."""
     if isinstance(rows, list) and not rows:
-        example = {"leads": LEADS, "events": EVENTS, "outcomes": OUTCOMES}[name][0]
-        return pl.DataFrame(schema=dict.fromkeys(example, pl.String))
+        return pl.DataFrame(schema=dict.fromkeys(REQUIRED_COLUMNS[name], pl.String))
     return rows
 
 
@@ -140,3 +141,82 @@ def make_dataset(new_folder):
         return load_dataset(write_dataset(new_folder(), **tables))
 
     return make
+
+
+START = at("2024-01-01")
+TITLES = [
+    "/pricing", "/pricing/plans", "Plans and prices", "/docs/rollout", "Migration guide",
+    "Onboarding webinar", "/blog/warehouse-robots", "Warehouse robots in the field",
+    "/events/summer-conference", "Summer conference tickets", "/careers",
+]  # fmt: skip
+WORLD_SETTINGS = {
+    "conversion": {"outcomes": ["won"], "closing": ["lost"], "horizons_days": [30]},
+    "cohort": {"rule": "engaged", "within_days": 60},
+    "attributes": {"numeric": ["employee_count"], "categorical": ["industry", "job_title"]},
+    "themes": {"seeds": {"pricing": "price plans", "rollout": "migration onboarding rollout"}},
+}
+
+
+def world(seed, *, n_leads, start=START, days=120):
+    """Return the tables of a small, lively world: late, repeated and machine events and all.
+
+    Leads with more visits to pricing convert more often, so that there is something to learn.
+    """
+    rng = random.Random(seed)
+
+    def moment(first, last):
+        return start + timedelta(seconds=rng.randrange(int(first * 86400), int(last * 86400)))
+
+    leads, events, outcomes, changes = [], [], [], []
+    n_accounts = max(2, n_leads // 2)
+    for i in range(n_leads):
+        name, born = f"L{i:03d}", rng.uniform(0, days / 2)
+        account = rng.choice([None, *(f"A{a:03d}" for a in range(n_accounts))])
+        title = rng.choice(["CTO", "Engineer", "Buyer", None])
+        created = start + timedelta(seconds=int(born * 86400))
+        row = {"lead_id": name, "created_at": created, "account_id": account, "job_title": title}
+        leads.append(row)
+        interest = rng.random()
+        for _ in range(rng.randrange(1, 12)):
+            occurred = moment(born, days)
+            is_late = rng.random() < 0.2
+            lag = timedelta(seconds=rng.randrange(86400 * 10 if is_late else 600))
+            titles = TITLES[:3] if rng.random() < interest else [*TITLES, None]
+            row = event(
+                name,
+                occurred,
+                rng.choice(["page_view", "page_view", "email_open", "demo_request"]),
+                event_id=rng.choice([None, f"E{len(events)}"]),
+                content=rng.choice(titles),
+                channel=rng.choice(["web", "email", None]),
+                value=rng.choice([None, 1.5, -3.25, 20.0]),
+                is_machine=rng.choice([False, False, None, True]),
+                recorded_at=occurred + lag,
+            )
+            events.append(row)
+            if row["event_id"] and rng.random() < 0.2:
+                events.append({**row, "recorded_at": row["recorded_at"] + DAY})
+        if rng.random() < 0.7 * interest:
+            occurred = moment(born, days)
+            outcomes.append(outcome(name, occurred, recorded_at=occurred + DAY))
+        elif rng.random() < 0.2:
+            outcomes.append(outcome(name, moment(born, days), "lost", recorded_at=None))
+        if rng.random() < 0.3:
+            changes.append(
+                {
+                    "entity": "lead", "entity_id": name, "attribute": "job_title",
+                    "value": rng.choice(["CTO", "Buyer", None]), "recorded_at": moment(born, days),
+                }
+            )  # fmt: skip
+    accounts = [
+        {
+            "account_id": f"A{a:03d}",
+            "employee_count": rng.choice([None, 12, 250, 4000]),
+            "industry": rng.choice(["software", "steel", None]),
+        }
+        for a in range(n_accounts)
+    ]
+    return {
+        "leads": leads, "events": events, "outcomes": outcomes, "accounts": accounts,
+        "attribute_changes": changes,
+    }  # fmt: skip

@@ -140,7 +140,7 @@ class DatasetConfig(_Settings):
     """A data set's `dataset.toml`.
 
     `data_cutoff` is the instant up to which the extract is complete. Without it, it is the
-    instant just after the last recorded row: a fact about the extract, printed by `check` and
+    first whole second after the last recorded row: a fact about the extract, printed by `check` and
     kept in every report, never an as-of time.
     """
 

@@ -24,6 +24,9 @@ from intentcast.tiers import TierPolicy, policy_from_capacity
 class TrainedModel:
     """Everything that training learnt.
 
+    One step serves every horizon: the one chosen for the primary horizon, so that a lead's
+    probabilities do not jump between learners.
+
     Attributes:
         featurizer: Vocabulary and themes.
         fitted: Per horizon, every step and the choice between them.
@@ -46,8 +49,8 @@ class TrainedModel:
 
     @property
     def champion(self) -> dict[int, HorizonModel]:
-        """The chosen model per horizon."""
-        return {days: fit.models[fit.champion] for days, fit in self.fitted.items()}
+        """The chosen step's model per horizon."""
+        return self.step(self.fitted[self.tiers.horizon_days].champion)
 
     def step(self, step: Step) -> dict[int, HorizonModel]:
         """Return one step's model per horizon."""

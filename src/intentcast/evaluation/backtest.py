@@ -223,8 +223,6 @@ def _summary(
         tiers=model.tiers,
         n_train=model.n_snapshots,
         n_converted=model.n_converted,
-        calibration={
-            days: f.models[f.champion].calibrator.kind for days, f in model.fitted.items()
-        },
+        calibration={days: used.calibrator.kind for days, used in model.champion.items()},
         drivers=[(names[i], float(mean[i])) for i in order],
     )

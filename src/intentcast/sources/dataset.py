@@ -90,9 +90,9 @@ def load_dataset(folder: Path, *, on_table: Callable[[str], None] | None = None)
             continue
         frames[table], bad = _clean(read_table(path), table, config, known_leads=known.get("leads"))
         set_aside.append(bad)
-    events = _with_known_at(frames["events"], config.source_delay_hours.events)
-    outcomes = _with_known_at(frames["outcomes"], config.source_delay_hours.outcomes)
-    events, n_doubled = _first_of_each_event(events)
+    events = with_known_at(frames["events"], config.source_delay_hours.events)
+    outcomes = with_known_at(frames["outcomes"], config.source_delay_hours.outcomes)
+    events, n_doubled = first_of_each_event(events)
     set_aside = [
         Quarantined(q.table, q.n_rows, q.rows, n_doubled) if q.table == "events" else q
         for q in set_aside
@@ -204,14 +204,18 @@ def _refuse_too_many(bad: Quarantined, path: Path, max_share: float) -> None:
         )
 
 
-def _with_known_at(frame: pl.DataFrame, delay_hours: float) -> pl.DataFrame:
+def with_known_at(frame: pl.DataFrame, delay_hours: float) -> pl.DataFrame:
+    """Add `known_at`: the later of `recorded_at` (or occurrence plus delay) and `occurred_at`."""
     delayed = pl.col("occurred_at") + timedelta(hours=delay_hours)
     known_at = pl.max_horizontal(pl.coalesce("recorded_at", delayed), "occurred_at")
     return frame.with_columns(known_at.alias("known_at"))
 
 
-def _first_of_each_event(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Keep the row of each `event_id` that became known first: a later copy changes nothing."""
+def first_of_each_event(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Keep the row of each `event_id` that became known first; return how many went.
+
+    A copy that becomes known later changes nothing.
+    """
     named = events.filter(pl.col("event_id").is_not_null())
     kept = named.sort("known_at", *EVENT_ORDER).unique(
         subset="event_id", keep="first", maintain_order=True
@@ -235,4 +239,4 @@ def _after_the_last_record(events: pl.DataFrame, outcomes: pl.DataFrame) -> date
         )
     moment = pl.Series([max(latest)], dtype=INSTANT).item()
     assert isinstance(moment, datetime)
-    return moment + timedelta(microseconds=1)
+    return moment.replace(microsecond=0) + timedelta(seconds=1)

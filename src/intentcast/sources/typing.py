@@ -59,7 +59,8 @@ def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) 
         expression = _parse(name, frame.schema[name], target, table)
         parsed.append(expression.alias(name))
         kind = {pl.Float64: "a_number", pl.Boolean: "a_boolean"}.get(type(target), "a_time")
-        if frame.schema[name] == pl.String and target != pl.String:
+        may_not_parse = frame.schema[name] == pl.String or target == pl.Boolean
+        if may_not_parse and target != pl.String:
             unparsed = pl.col(name).is_not_null() & expression.is_null()
             broken.append(unparsed.alias(f"{name}_is_{kind}"))
     parsed += [

@@ -1,0 +1,335 @@
+"""One safe, checksummed, versioned artefact: a folder of JSON, TOML, npz and LightGBM text.
+
+No pickle. Written to a temporary folder, synced, renamed: a bundle is there whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from intentcast.config import DatasetConfig
+from intentcast.errors import BundleError, IntentcastError
+from intentcast.features import FeatureSpec, Featurizer, ThemeModel
+from intentcast.handoff import HandoffSettings
+from intentcast.propensity import BoosterModel, Calibrator, HorizonModel, LogisticModel
+from intentcast.scorecards import Scorecard, read_scorecard
+from intentcast.tiers import TierPolicy
+from intentcast.trees import check_trees
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LIBRARIES = ("lightgbm", "numpy", "polars")
+_LARGEST_FILE = 512 * 1024 * 1024
+_FILE_NAME = re.compile(r"^[a-z0-9_]+\.(json|npz|txt|toml|md)$")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model and all that an answer needs.
+
+    Attributes:
+        name: Of the data set.
+        version: Day of training and number.
+        sha256: Of the manifest, which holds every file's.
+        created: When it was written.
+        data_cutoff: Nothing known at or after this instant was learnt from.
+        featurizer: Vocabulary and themes.
+        models: Per horizon in days.
+        tiers: Thresholds.
+        handoff: Criteria and stage signals.
+        config: The data set's settings.
+        scorecard: The points table answered beside the model, if there is one.
+        golden: Requests with their expected probabilities.
+        manifest: As read.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    created: str
+    data_cutoff: str
+    featurizer: Featurizer
+    models: Mapping[int, HorizonModel]
+    tiers: TierPolicy
+    handoff: HandoffSettings
+    config: DatasetConfig
+    scorecard: Scorecard | None
+    golden: list[dict[str, Any]]
+    manifest: dict[str, Any]
+
+    @property
+    def primary_horizon_days(self) -> int:
+        """The horizon that tiers and reasons are about."""
+        return self.config.conversion.primary_horizon_days
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """What is to be written: each part as bytes by file name, and the manifest's own fields."""
+
+    name: str
+    files: Mapping[str, bytes]
+    fields: Mapping[str, Any]
+
+
+def model_files(
+    featurizer: Featurizer, models: Mapping[int, HorizonModel], primary: int
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the files of features, themes, learners and calibrators, and which step is where."""
+    themes = featurizer.themes
+    files: dict[str, bytes] = {
+        "features.json": json_bytes(featurizer.spec.to_json()),
+        "themes.json": json_bytes(
+            {
+                "names": themes.names,
+                "vocabulary": themes.vocabulary,
+                "examples": themes.examples,
+            }
+        ),
+        "themes.npz": _npz(idf=themes.idf, centroids=themes.centroids),
+        "calibration.json": json_bytes(
+            {str(days): model.calibrator.to_json() for days, model in sorted(models.items())}
+        ),
+    }
+    steps: dict[str, Any] = {}
+    logistic: dict[str, Any] = {}
+    for days, model in sorted(models.items()):
+        if isinstance(model.learner, BoosterModel):
+            file = "model.txt" if days == primary else f"model_{days}d.txt"
+            files[file] = model.learner.text.encode()
+        else:
+            file = "logistic.json"
+            logistic[str(days)] = model.learner.to_json()
+        steps[str(days)] = {"step": model.step, "file": file}
+    if logistic:
+        files["logistic.json"] = json_bytes(logistic)
+    return files, steps
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as indented JSON text; NaN and infinity are refused."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _npz(**arrays: np.ndarray[Any, Any]) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def write_bundle(contents: BundleContents, out: Path, *, created: datetime) -> Path:
+    """Write a bundle into a new folder of `out` and return it.
+
+    The version is the day of `created` and the next free number.
+
+    Raises:
+        BundleError: If `out` cannot be written to.
+    """
+    temporary: Path | None = None
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        day = f"{created:%Y-%m-%d}"
+        number = 1
+        while (out / f"{contents.name}-{day}.{number}").exists():
+            number += 1
+        version = f"{day}.{number}"
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
+        temporary.chmod(0o755)
+        for name, data in sorted(contents.files.items()):
+            _write_synced(temporary / name, data)
+        manifest = {
+            "format": FORMAT,
+            "name": contents.name,
+            "version": version,
+            "created": created.isoformat(),
+            **contents.fields,
+            "libraries": {name: library_version(name) for name in LIBRARIES},
+            "files": {
+                name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+                for name, data in sorted(contents.files.items())
+            },
+        }
+        _write_synced(temporary / MANIFEST, json_bytes(manifest))
+        _sync_folder(temporary)
+        final = out / f"{contents.name}-{version}"
+        temporary.rename(final)
+        _sync_folder(out)
+    except OSError as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise BundleError(
+            f"cannot write a bundle into {out} ({error.strerror})",
+            expected="a folder that can be written to, with room in it",
+            next_step="choose another --out",
+        ) from None
+    return final
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle: checksums first, then the trees' structure, then the parts.
+
+    Golden rows are checked by `scoring.load_scorer`, which can compute them.
+
+    Raises:
+        BundleError: Saying which file is wrong and how.
+    """
+    files, manifest, digest = _verified_files(folder)
+    try:
+        return _assemble(folder, files, manifest, digest)
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise BundleError(
+            f"{folder.name} has a part of another shape ({type(error).__name__}: {error})",
+            expected="a bundle that this version wrote",
+            next_step="train again with this version",
+        ) from None
+
+
+def _verified_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any], str]:
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+        listed = {str(k): str(v["sha256"]) for k, v in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise BundleError(
+            f"no readable {MANIFEST} in {folder}",
+            expected="a bundle folder, such as models/bundles/sample-2026-01-31.1",
+            next_step="run `intentcast train`, or give another --bundle",
+        ) from None
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"bundle format {str(manifest.get('format'))[:20]} in {folder.name}",
+            expected=f"format {FORMAT}",
+            next_step="train again with this version",
+        )
+    files: dict[str, bytes] = {}
+    for name, expected in sorted(listed.items()):
+        path = folder / name
+        if not _FILE_NAME.match(name) or path.is_symlink():
+            raise _damaged(folder, name, "a name or link that a bundle cannot have")
+        try:
+            if path.stat().st_size > _LARGEST_FILE:
+                raise _damaged(folder, name, "more than 512 MiB")
+            files[name] = path.read_bytes()
+        except OSError:
+            raise _damaged(folder, name, "not there") from None
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise _damaged(folder, name, "contents that do not match its checksum")
+    return files, manifest, hashlib.sha256(raw).hexdigest()
+
+
+def _damaged(folder: Path, name: str, what: str) -> BundleError:
+    return BundleError(
+        f"{name[:80]} of {folder.name}: {what}",
+        expected="every file as the manifest lists it",
+        next_step="copy the bundle again, or use another",
+    )
+
+
+def _assemble(
+    folder: Path, files: Mapping[str, bytes], manifest: dict[str, Any], digest: str
+) -> Bundle:
+    parts = {n: json.loads(data) for n, data in files.items() if n.endswith(".json")}
+    spec = FeatureSpec.from_json(parts["features.json"])
+    stored = parts["features.json"]["names"]
+    if spec.names != stored or spec.hash != manifest["feature_hash"]:
+        odd = sorted(set(spec.names) ^ set(stored))[:5]
+        raise BundleError(
+            f"{folder.name} has {len(stored)} features where this version computes "
+            f"{len(spec.names)} (differing: {', '.join(odd) or 'their order'})",
+            expected="the same features in the same order",
+            next_step="train again with this version",
+        )
+    _same_major(folder, manifest)
+    arrays = _arrays(files["themes.npz"])
+    themes = ThemeModel(
+        names=tuple(parts["themes.json"]["names"]),
+        vocabulary=tuple(parts["themes.json"]["vocabulary"]),
+        idf=arrays["idf"],
+        centroids=arrays["centroids"],
+        examples=tuple(tuple(titles) for titles in parts["themes.json"]["examples"]),
+    )
+    models: dict[int, HorizonModel] = {}
+    for days, place in manifest["models"].items():
+        learner: LogisticModel | BoosterModel
+        if place["step"] == "lightgbm":
+            text = files[place["file"]].decode()
+            check_trees(text, n_features=len(spec.names), file=place["file"])
+            learner = BoosterModel(text)
+        else:
+            learner = LogisticModel.from_json(parts["logistic.json"][days])
+        calibrator = Calibrator.from_json(parts["calibration.json"][days])
+        models[int(days)] = HorizonModel(place["step"], int(days), learner, calibrator)
+    return Bundle(
+        name=manifest["name"],
+        version=manifest["version"],
+        sha256=digest,
+        created=manifest["created"],
+        data_cutoff=manifest["data_cutoff"],
+        featurizer=Featurizer(spec, themes),
+        models=models,
+        tiers=TierPolicy.from_json(parts["tiers.json"]),
+        handoff=HandoffSettings.model_validate(parts["handoff.json"]),
+        config=DatasetConfig.model_validate(parts["dataset.json"]),
+        scorecard=_scorecard(folder, files),
+        golden=parts["golden.json"],
+        manifest=manifest,
+    )
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    import io
+    import zipfile
+
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except zipfile.BadZipFile:
+        raise ValueError("themes.npz is not an npz file") from None
+
+
+def _scorecard(folder: Path, files: Mapping[str, bytes]) -> Scorecard | None:
+    if "scorecard.toml" not in files:
+        return None
+    try:
+        return read_scorecard(folder / "scorecard.toml")
+    except IntentcastError as error:
+        raise _damaged(folder, "scorecard.toml", error.found) from None
+
+
+def _same_major(folder: Path, manifest: Mapping[str, Any]) -> None:
+    made, here = manifest["libraries"]["lightgbm"], library_version("lightgbm")
+    if made.split(".")[0] != here.split(".")[0]:
+        raise BundleError(
+            f"{folder.name} was made with LightGBM {made}",
+            expected=f"the major version installed here, {here}",
+            next_step="train again, or install that version",
+        )

@@ -1,0 +1,169 @@
+"""Why a lead has its probability: contributions to the log-odds, grouped, in words."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from intentcast.features import FeatureSpec
+from intentcast.features.spec import OTHER
+from intentcast.propensity.margins import Floats
+
+SMALLEST_SHOWN = 0.05
+MOST_SHOWN = 6
+Group = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One group of features.
+
+    Attributes:
+        text: What the lead did or is, in words.
+        direction: Whether that raises or lowers the probability, for this model.
+        contribution: To the log-odds, against the average lead.
+    """
+
+    text: str
+    direction: Literal["raises", "lowers"]
+    contribution: float
+
+
+def reasons(
+    spec: FeatureSpec, values: Sequence[float], contributions: Floats
+) -> tuple[Reason, ...]:
+    """Return the strongest groups of features, largest first; small ones are left out.
+
+    All measures of one subject (say, pricing content at every half-life and window) speak with one
+    voice: their contributions are summed before anything is said.
+
+    Args:
+        spec: Names the features.
+        values: The lead's features, shape (n_features,).
+        contributions: To the log-odds, shape (n_features + 1,), the average lead's last.
+    """
+    named = dict(zip(spec.names, values, strict=True))
+    totals: dict[Group, float] = {}
+    for name, part in zip(spec.names, contributions[:-1], strict=True):
+        group = _group(name, spec)
+        totals[group] = totals.get(group, 0.0) + float(part)
+    ranked = sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0]))
+    return tuple(
+        Reason(_text(group, named, spec), "raises" if total > 0 else "lowers", total)
+        for group, total in ranked[:MOST_SHOWN]
+        if abs(total) >= SMALLEST_SHOWN
+    )
+
+
+def _group(name: str, spec: FeatureSpec) -> Group:
+    family, measure, subject, _ = name.split(".")
+    if family == "fit" and measure == "is":
+        attribute = next(a for a in _attributes(spec) if subject.startswith(f"{a}_"))
+        return "fit_is", attribute
+    if family == "account":
+        return measure, subject
+    return family, subject
+
+
+def _attributes(spec: FeatureSpec) -> list[str]:
+    """Attribute slugs, longest first, so that a prefix never hides a longer name."""
+    return sorted((name for name, _ in spec.levels), key=lambda name: (-len(name), name))
+
+
+def _text(group: Group, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    kind, subject = group
+    return _WORDS[kind](subject.replace("_", " "), subject, named, spec)
+
+
+def _nearest(wanted: int, spec: FeatureSpec) -> int:
+    return min(spec.windows_days, key=lambda days: abs(days - wanted))
+
+
+def _ago(days: float) -> str:
+    if math.isnan(days):
+        return "never"
+    return "today" if days < 1 else "yesterday" if days < 2 else f"{days:.0f} days ago"
+
+
+def _times(n: float) -> str:
+    return "once" if n == 1 else f"{n:.0f} times"
+
+
+def _engaged(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    window = _nearest(30, spec)
+    active = named[f"engagement.active_days.any.{window}d"]
+    last = _ago(named["engagement.days_since_last.any.days"])
+    return f"active on {active:.0f} of the last {window} days, last {last}"
+
+
+def _did(family: str, verb: str) -> Callable[[str, str, Mapping[str, float], FeatureSpec], str]:
+    def say(words: str, subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+        window = _nearest(30, spec)
+        n = named[f"{family}.count.{subject}.{window}d"]
+        last = named[f"{family}.days_since_last.{subject}.days"]
+        what = verb.format("other" if subject == OTHER else words)
+        if math.isnan(last):
+            return f"{what}: never"
+        return f"{what}: {_times(n) if n else 'not'} in the last {window} days, last {_ago(last)}"
+
+    return say
+
+
+def _people(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    window = _nearest(14, spec)
+    n = named[f"account.people_engaged.any.{window}d"]
+    people = "1 person" if n == 1 else f"{n:.0f} people"
+    return f"{people} of the account active in the last {window} days"
+
+
+def _colleagues(words: str, subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    units = [f"{h:g}".replace(".", "_") + "d_halflife" for h in spec.half_lives_days]
+    recent = any(
+        named[f"account.colleagues_recency_weighted.{subject}.{unit}"] > 0.5 for unit in units
+    )
+    about = "" if subject == "any" else f" with {words} content"
+    return f"colleagues {'recently engaged' if recent else 'not engaged'}{about}"
+
+
+def _worth(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    unit = f"{spec.half_lives_days[-1]:g}".replace(".", "_") + "d_halflife"
+    worth = named[f"value.recency_weighted.any.{unit}"]
+    return f"value of recent events, recency-weighted: {worth:,.0f}"
+
+
+def _age(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    days = named[f"lifecycle.age.{subject}.days"]
+    what = "known as a lead" if words == "lead" else "first engaged"
+    return f"{what} {_ago(days)}"
+
+
+def _number(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    value = named[f"fit.value.{subject}.number"]
+    return f"{words}: {'unknown' if math.isnan(value) else f'{value:,.0f}'}"
+
+
+def _level(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    prefix = f"fit.is.{subject}_"
+    level = next(
+        (
+            name.removeprefix(prefix).removesuffix(".flag")
+            for name, value in named.items()
+            if name.startswith(prefix) and value == 1.0
+        ),
+        "unknown",
+    )
+    return f"{words}: {level.replace('_', ' ')}"
+
+
+_WORDS: dict[str, Callable[[str, str, Mapping[str, float], FeatureSpec], str]] = {
+    "engagement": _engaged,
+    "theme": _did("theme", "{} content"),
+    "activity": _did("activity", "{}"),
+    "channel": _did("channel", "activity by {}"),
+    "value": _worth,
+    "people_engaged": _people,
+    "colleagues_recency_weighted": _colleagues,
+    "lifecycle": _age,
+    "fit": _number,
+    "fit_is": _level,
+}

@@ -1,0 +1,138 @@
+"""Runs and model versions in MLflow on SQLite: the only module that imports mlflow.
+
+It is never on the way of a prediction: the server reads a bundle folder, and the registry only
+says which one is the champion.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from intentcast.errors import InputError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a registered model.
+
+    Attributes:
+        name: Of the model: the data set's.
+        number: MLflow's, from 1.
+        alias: `champion` if it is the first of its name, else `challenger`.
+        run_id: MLflow's run.
+        bundle: Its folder.
+    """
+
+    name: str
+    number: int
+    alias: str
+    run_id: str
+    bundle: Path
+
+
+def register(
+    bundle: Path,
+    *,
+    name: str,
+    store: Path,
+    parameters: Mapping[str, str | float],
+    metrics: Mapping[str, float],
+) -> RegisteredVersion:
+    """Log a training run with its bundle and register the bundle as a model version.
+
+    Args:
+        bundle: A bundle folder.
+        name: Of the registered model.
+        store: Folder for `mlflow.db` and artefacts; made if absent.
+        parameters: Of the run.
+        metrics: Of the run.
+
+    Raises:
+        InputError: If the store cannot be opened, or MLflow is not installed.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        experiment = client.get_experiment_by_name(name)
+        experiment_id = (
+            experiment.experiment_id
+            if experiment
+            else client.create_experiment(name, artifact_location=(store / "artifacts").as_uri())
+        )
+        run = client.create_run(experiment_id, run_name=bundle.name)
+        run_id: str = run.info.run_id
+        for key, parameter in sorted(parameters.items()):
+            client.log_param(run_id, key, parameter)
+        for key, metric in sorted(metrics.items()):
+            client.log_metric(run_id, key, metric)
+        client.log_artifacts(run_id, str(bundle), artifact_path="bundle")
+        client.set_terminated(run_id)
+        is_first = not client.search_registered_models(filter_string=f"name = '{name}'")
+        if is_first:
+            client.create_registered_model(name)
+        version = client.create_model_version(
+            name,
+            source=f"{run.info.artifact_uri}/bundle",
+            run_id=run_id,
+            tags={"bundle": bundle.name},
+        )
+        alias = CHAMPION if is_first else CHALLENGER
+        client.set_registered_model_alias(name, alias, version.version)
+    except mlflow_error as error:
+        raise InputError(
+            f"the registry in {store} cannot be used ({str(error).splitlines()[0][:120]})",
+            expected="an MLflow store on SQLite that this user can write to",
+            next_step=f"move {store / 'mlflow.db'} away, or give another --registry; "
+            f"the bundle itself is whole in {bundle}",
+        ) from None
+    return RegisteredVersion(name, int(version.version), alias, run_id, bundle)
+
+
+def aliased(name: str, alias: str, *, store: Path) -> str | None:
+    """Return the name of the bundle folder that an alias points to, or None.
+
+    Raises:
+        InputError: If the store cannot be opened.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        version = client.get_model_version_by_alias(name, alias)
+    except mlflow_error:
+        return None
+    bundle = version.tags.get("bundle")
+    return str(bundle) if bundle else None
+
+
+def _client(store: Path):  # type: ignore[no-untyped-def]
+    """Return an MLflow client on the store, and the exceptions that mean a broken store."""
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    try:
+        import logging
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError:
+        raise InputError(
+            "MLflow is not installed",
+            expected="the extra 'train'",
+            next_step="install intentcast[train], or train with --no-registry",
+        ) from None
+    store.mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{(store / 'mlflow.db').resolve()}"
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise InputError(
+            f"the registry {store / 'mlflow.db'} cannot be opened "
+            f"({str(error).splitlines()[0][:120]})",
+            expected="an MLflow store on SQLite",
+            next_step="move the file away, or give another --registry",
+        ) from None
+    return client, (MlflowException, SQLAlchemyError, OSError)

@@ -1,0 +1,126 @@
+"""Labels: the window's two ends, and what is not known yet."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intentcast.labels import label_snapshots
+from tests.conftest import DAY, at, outcome
+
+AS_OF = at("2024-03-04")
+END = at("2024-04-03")
+LATER = at("2024-12-31")
+INSTANT = timedelta(microseconds=1)
+
+
+def snapshots(*moments, lead_id="L1"):
+    return pl.DataFrame(
+        {"lead_id": [lead_id] * len(moments), "as_of": list(moments)},
+        schema_overrides={"as_of": pl.Datetime("us", "UTC")},
+    )
+
+
+def label(dataset, *moments, known_by=LATER, lead_id="L1"):
+    frame = snapshots(*(moments or [AS_OF]), lead_id=lead_id)
+    return label_snapshots(frame, dataset, horizon_days=30, known_by=known_by).to_list()
+
+
+# The module's worked example
+
+
+@pytest.mark.parametrize(
+    ("converted", "expected"),
+    [
+        ("2024-03-04T00:00:00", True),
+        ("2024-03-03T23:59:59.999999", False),
+        ("2024-04-02T23:59:59.999999", True),
+        ("2024-04-03T00:00:00", False),
+    ],
+)
+def test_the_window_includes_its_start_and_not_its_end(make_dataset, converted, expected):
+    assert label(make_dataset(outcomes=[outcome("L1", converted)])) == [expected]
+
+
+@pytest.mark.parametrize(("known_by", "expected"), [("2024-04-02", None), ("2024-04-03", False)])
+def test_a_label_is_null_until_its_horizon_is_over(make_dataset, known_by, expected):
+    dataset = make_dataset(outcomes=[])
+    assert label(dataset, known_by=at(known_by)) == [expected]
+
+
+def test_an_immature_label_is_null_even_for_a_known_conversion(make_dataset):
+    dataset = make_dataset(outcomes=[outcome("L1", AS_OF + DAY)])
+    assert label(dataset, known_by=END - INSTANT) == [None]
+    assert label(dataset, known_by=END) == [True]
+
+
+def test_a_quiet_lead_is_false(make_dataset):
+    assert label(make_dataset(), lead_id="L3") == [False]
+
+
+# What became known when
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"), [(END - INSTANT, True), (END, False), (END + 9 * DAY, False)]
+)
+def test_a_conversion_recorded_too_late_is_not_used(make_dataset, recorded, expected):
+    dataset = make_dataset(outcomes=[outcome("L1", AS_OF + DAY, recorded_at=recorded)])
+    assert label(dataset, known_by=END) == [expected]
+    assert label(dataset, known_by=LATER) == [True]
+
+
+# Which outcomes count
+
+
+def test_only_configured_outcomes_are_conversions(make_dataset):
+    outcomes = [outcome("L1", AS_OF + DAY, "lost"), outcome("L1", AS_OF + DAY, "meeting")]
+    assert label(make_dataset(outcomes=outcomes)) == [False]
+
+
+def test_conversions_of_others_do_not_count(make_dataset):
+    assert label(make_dataset(outcomes=[outcome("L2", AS_OF + DAY)])) == [False]
+
+
+def test_a_conversion_after_a_close_counts_for_the_window_that_it_is_in(make_dataset):
+    outcomes = [outcome("L1", AS_OF + DAY, "lost"), outcome("L1", AS_OF + 9 * DAY, "won")]
+    assert label(make_dataset(outcomes=outcomes)) == [True]
+
+
+def test_each_of_recurring_conversions_counts_in_its_own_window(make_dataset):
+    dataset = make_dataset(
+        outcomes=[outcome("L1", AS_OF + DAY), outcome("L1", AS_OF + 60 * DAY)],
+        settings={"conversion": {"recurring": True}},
+    )
+    moments = [AS_OF + d * DAY for d in (-40, 0, 2, 31, 60, 61)]
+    assert label(dataset, *moments) == [False, True, False, True, True, False]
+
+
+def test_labels_are_in_the_order_of_their_snapshots(make_dataset):
+    dataset = make_dataset(outcomes=[outcome("L1", AS_OF + DAY)])
+    moments = [AS_OF + 5 * DAY, AS_OF, AS_OF - 60 * DAY, AS_OF + DAY]
+    assert label(dataset, *moments) == [False, True, False, True]
+
+
+days = st.integers(0, 80)
+
+
+@given(
+    st.lists(st.tuples(days, st.integers(0, 30)), max_size=5),
+    st.lists(days, min_size=1, max_size=5),
+    st.integers(20, 120),
+)
+def test_labels_say_for_any_outcomes_what_their_definition_says(
+    make_dataset, conversions, moments, known_by
+):
+    rows = [outcome("L1", AS_OF + o * DAY, recorded_at=AS_OF + (o + lag) * DAY)
+            for o, lag in conversions]  # fmt: skip
+    dataset = make_dataset(outcomes=rows or [])
+    known = [o for o, lag in conversions if o + lag < known_by]
+    expected = [
+        any(t <= o < t + 30 for o in known) if t + 30 <= known_by else None for t in moments
+    ]
+    moved = [AS_OF + t * DAY for t in moments]
+    assert label(dataset, *moved, known_by=AS_OF + known_by * DAY) == expected
