@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from intentcast.config import DatasetConfig
 from intentcast.errors import BundleError, IntentcastError
 from intentcast.features import FeatureSpec, Featurizer, ThemeModel
+from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
 from intentcast.propensity import BoosterModel, Calibrator, HorizonModel, LogisticModel
 from intentcast.scorecards import Scorecard, read_scorecard
@@ -116,11 +117,6 @@ def model_files(
     if logistic:
         files["logistic.json"] = json_bytes(logistic)
     return files, steps
-
-
-def json_bytes(value: Any) -> bytes:
-    """Return a value as indented JSON text; NaN and infinity are refused."""
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _npz(**arrays: np.ndarray[Any, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """One lead's history, as a service sends it, as a data set of one: the same path from there on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from intentcast.config import DatasetConfig
 from intentcast.contracts import INSTANT, ROW_NUMBER, TABLES
+from intentcast.snapshots import attributes_as_of, known_as_of
 from intentcast.sources.dataset import EVENT_ORDER, Dataset, first_of_each_event, with_known_at
 
 Attribute = str | float | int | bool | None
@@ -143,6 +144,62 @@ def _events(history: LeadHistory) -> pl.DataFrame:
     }
     columns = {name: [getattr(event, name) for event in history.events] for name in schema}
     return pl.DataFrame(columns, schema=schema)
+
+
+def history_from_dataset(dataset: Dataset, snapshot: pl.DataFrame) -> LeadHistory:
+    """Return what a service would send of one lead: everything known strictly before `as_of`.
+
+    Args:
+        dataset: Holds the lead, its account and their events.
+        snapshot: One row of `lead_id`, `as_of`, `account_id`.
+    """
+    lead_id, as_of, account_id = (snapshot[c][0] for c in ("lead_id", "as_of", "account_id"))
+    wanted = dataset.config.attributes
+    columns = [*wanted.numeric, *wanted.categorical]
+    values = attributes_as_of(dataset, snapshot, columns).row(0, named=True) if columns else {}
+    people = dataset.leads.filter(pl.col("account_id") == account_id)["lead_id"]
+    names = [f.name for f in fields(EngagementEvent)]
+    known = known_as_of(dataset.events, as_of).filter(pl.col("lead_id").is_in(people.implode()))
+    return LeadHistory(
+        lead_id=lead_id,
+        created_at=dataset.leads.filter(pl.col("lead_id") == lead_id)["created_at"][0],
+        as_of=as_of,
+        account_id=account_id,
+        attributes={
+            name: float(value) if name in wanted.numeric and value is not None else value
+            for name, value in values.items()
+            if name in dataset.leads.columns
+        },
+        account_attributes={
+            name: float(value) if name in wanted.numeric and value is not None else value
+            for name, value in values.items()
+            if name not in dataset.leads.columns
+        },
+        events=tuple(EngagementEvent(**row) for row in known.select(names).iter_rows(named=True)),
+    )
+
+
+def history_to_json(history: LeadHistory) -> dict[str, Any]:
+    """Return the body of `POST /v1/predictions` for a history; empty fields are left out."""
+    return {
+        "lead": {
+            "lead_id": history.lead_id,
+            "account_id": history.account_id,
+            "created_at": history.created_at.isoformat(),
+            "attributes": dict(history.attributes),
+        },
+        "account": {"attributes": dict(history.account_attributes)},
+        "events": [
+            {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in asdict(event).items()
+                if value is not None
+            }
+            for event in history.events
+        ],
+        "as_of": history.as_of.isoformat(),
+        "explain": True,
+    }
 
 
 def snapshot_of(history: LeadHistory) -> pl.DataFrame:

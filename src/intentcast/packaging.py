@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from intentcast.bundle import BundleContents, json_bytes, model_files, write_bundle
+from intentcast.bundle import BundleContents, model_files, write_bundle
 from intentcast.config import DatasetConfig
 from intentcast.features import Featurizer
+from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
 from intentcast.histories import history_from_json
 from intentcast.propensity import HorizonModel

@@ -59,7 +59,9 @@ def register(
         experiment_id = (
             experiment.experiment_id
             if experiment
-            else client.create_experiment(name, artifact_location=(store / "artifacts").as_uri())
+            else client.create_experiment(
+                name, artifact_location=(store / "artifacts").resolve().as_uri()
+            )
         )
         run = client.create_run(experiment_id, run_name=bundle.name)
         run_id: str = run.info.run_id
@@ -113,8 +115,6 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
     try:
         import logging
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import SQLAlchemyError
@@ -124,6 +124,8 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
             expected="the extra 'train'",
             next_step="install intentcast[train], or train with --no-registry",
         ) from None
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     store.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{(store / 'mlflow.db').resolve()}"
     try:

@@ -86,8 +86,8 @@ def draw_gains(curves: Sequence[Row], *, label: str) -> str:
         alt.Chart(_data(points))
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=_share("x", "Share contacted, highest score first", domain=(0, 1)),
-            y=_share("y", "Share of conversions found", domain=(0, 1)),
+            x=_x_share("x", "Share contacted, highest score first", domain=(0, 1)),
+            y=_y_share("y", "Share of conversions found", domain=(0, 1)),
             order="order:Q",
             color=alt.Color(
                 "name:N",
@@ -113,8 +113,8 @@ def draw_reliability(bins: Sequence[Row], *, label: str) -> str:
     import altair as alt
 
     end = 1.08 * max(max(b["mean_probability"], b["high"]) for b in bins)
-    x = _share("mean_probability", "The model said", domain=(0, end))
-    y = _share("share_converted", "Converted", domain=(0, end))
+    x = _x_share("mean_probability", "The model said", domain=(0, end))
+    y = _y_share("share_converted", "Converted", domain=(0, end))
     diagonal = (
         alt.Chart(_data([{"a": 0.0}, {"a": end}]))
         .mark_line(color=COLOURS["neutral"], strokeDash=[4, 3])
@@ -147,7 +147,7 @@ def draw_groups(bins: Sequence[Row], *, label: str) -> str:
         title="The model said on average; converted of scored",
         axis=alt.Axis(labelAngle=0, labelLineHeight=13, labelLimit=100, labelOverlap=False),
     )
-    y = _share("share_converted", "Converted")
+    y = _y_share("share_converted", "Converted")
     said = base.mark_tick(color=_INK, thickness=2, width=26).encode(x=x, y="mean_probability:Q")
     bars = base.mark_rule(color=COLOURS["model"], strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q")
     dots = base.mark_point(filled=True, size=70, opacity=1, color=COLOURS["model"]).encode(x=x, y=y)
@@ -168,7 +168,7 @@ def draw_precision(rows: Sequence[Row], *, base_rate: float | None, label: str) 
     y = alt.Y("name:N", sort=names, title=None)
     base = alt.Chart(_data(rows))
     span = base.mark_bar(height=10, opacity=0.35).encode(
-        x=_share("worst", "Share of handed-over leads that converted"),
+        x=_x_share("worst", "Share of handed-over leads that converted"),
         x2="best:Q",
         y=y,
         color=_kind_colour(),
@@ -221,14 +221,23 @@ def _kind_colour() -> Any:
     return alt.Color("kind:N", scale=scale, legend=None)
 
 
-def _share(field: str, title: str, *, domain: tuple[float, float] | None = None) -> Any:
-    """Return the fitting channel for a share: x unless the title is that of a y axis."""
+def _x_share(field: str, title: str, *, domain: tuple[float, float] | None = None) -> Any:
     import altair as alt
 
-    channel = alt.Y if field in ("y", "share_converted") else alt.X
+    return alt.X(f"{field}:Q", title=title, **_percent_scale(domain))
+
+
+def _y_share(field: str, title: str, *, domain: tuple[float, float] | None = None) -> Any:
+    import altair as alt
+
+    return alt.Y(f"{field}:Q", title=title, **_percent_scale(domain))
+
+
+def _percent_scale(domain: tuple[float, float] | None) -> dict[str, Any]:
+    import altair as alt
+
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    axis = alt.Axis(labelExpr=_PERCENT, tickCount=6)
-    return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
+    return {"scale": scale, "axis": alt.Axis(labelExpr=_PERCENT, tickCount=6)}
 
 
 def _svg(chart: Any, *, name: str, label: str, height: float, width: int = _WIDTH) -> str:

@@ -25,6 +25,7 @@ from intentcast.evaluation.metrics import (
     log_loss,
     reliability,
 )
+from intentcast.evaluation.truth import compare_with_truth
 from intentcast.training import account_numbers
 
 _MOST_SEGMENTS = 8
@@ -114,6 +115,7 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
             ],
             "tiers": _tiers(result, arena),
             "segments": _segments(result, arena),
+            "truth": _truth(result, arena, primary),
             "drivers": [list(pair) for pair in result.folds[-1].drivers[:40]],
         }
     )
@@ -291,6 +293,21 @@ def _segments(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _truth(result: BacktestResult, arena: Arena, days: int) -> dict[str, Any] | None:
+    """Return how near the champion comes to the truth, where the data set knows it."""
+    file = result.dataset.folder / "truth.parquet"
+    if not file.is_file():
+        return None
+    found = compare_with_truth(
+        pl.read_parquet(file),
+        arena.keys,
+        probability=_champion_probability(arena),
+        converted=arena.converted,
+        days=days,
+    )
+    return found._asdict() if found else None
 
 
 def _finite(value: Any) -> Any:

@@ -67,7 +67,8 @@ def account_features(
     at[history.snapshot] = np.arange(len(looks))
     account_sums = sums[at][place]
     colleagues = np.maximum(np.round(account_sums - own_sums[:, groups, :], _DECIMALS), 0.0)
-    return np.hstack([people[at][place], colleagues.reshape(len(snapshots), -1)])
+    shape = (len(snapshots), len(groups) * len(half_lives))
+    return np.hstack([people[at][place], colleagues.reshape(shape)])
 
 
 def _any_and_themes(spec: FeatureSpec) -> list[int]:

@@ -137,9 +137,9 @@ def build_features(
     own_sums = sums[at]
     n = len(snapshots)
     parts = [
-        own_sums.reshape(n, -1),
+        own_sums.reshape(n, n_groups * len(spec.half_lives_days)),
         days_since[at],
-        counts[at].reshape(n, -1),
+        counts[at].reshape(n, n_counted * len(windows)),
         days[at],
         contents[at],
     ]
@@ -164,13 +164,10 @@ def _lifecycle(dataset: Dataset, snapshots: pl.DataFrame, events: pl.DataFrame) 
         .join(first, on="lead_id", how="left", maintain_order="left")
     )
     seen = pl.col("first_known") < pl.col("as_of")
-    age = (pl.col("as_of") - pl.col("created_at")).dt.total_microseconds() / DAY_US
-    since = (pl.col("as_of") - pl.col("first_known")).dt.total_microseconds() / DAY_US
-    return (
-        joined.select(
-            age.alias("age"),
-            pl.when(seen).then(since).alias("since"),
-        )
-        .fill_null(float("nan"))
-        .to_numpy()
-    )
+    age = (pl.col("as_of") - pl.col("created_at")).dt.total_microseconds()
+    since = (pl.col("as_of") - pl.col("first_known")).dt.total_microseconds()
+    micros = joined.select(age.alias("age"), pl.when(seen).then(since).alias("since"))
+    # NumPy divides each number by itself; polars multiplies a long column by the reciprocal, and
+    # a lead would then differ in its last bit from the same lead alone.
+    days: Floats = micros.cast(pl.Float64).fill_null(float("nan")).to_numpy() / DAY_US
+    return days

@@ -1,0 +1,6 @@
+"""`python -m intentcast`."""
+
+from intentcast.cli.main import main
+
+if __name__ == "__main__":
+    main()

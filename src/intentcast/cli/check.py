@@ -1,0 +1,155 @@
+"""`intentcast check`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intentcast.cli.console import AsJson, DataFolder, open_dataset, percent, progress, show
+
+if TYPE_CHECKING:
+    from intentcast.sources import Dataset
+
+NAME = "check"
+HELP = (
+    "Say what a data set holds, what was set aside and why, and whether it is enough.\n\n"
+    "Prints the rows of each table, the rows that broke a rule (written with their row number and "
+    "rule), the cohort, and the base rate per horizon. Nothing is dropped silently.\n\n"
+    "Example: intentcast check data/sample"
+)
+
+
+def run(
+    folder: DataFolder,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where bad rows go; without it quarantine/NAME."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check and print."""
+    from intentcast.sources.set_aside import write_set_aside
+
+    with progress() as say:
+        dataset = open_dataset(folder, say)
+        say("cohort and labels")
+        found = survey(dataset)
+        place = quarantine or Path("quarantine") / dataset.config.name
+        written = write_set_aside(dataset, place)
+    found["quarantine_files"] = [str(path) for path in written]
+    if as_json:
+        show(found)
+    else:
+        _print(found)
+
+
+def survey(dataset: "Dataset") -> dict[str, Any]:
+    """Return what `check` prints, as JSON values."""
+    from intentcast.labels import label_snapshots
+    from intentcast.scorecards import dataset_scorecards
+    from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+
+    span = cohort_span(dataset)
+    times = as_of_times(span, dataset.config.cohort.every_days)
+    snapshots = build_snapshots(dataset, times) if times else None
+    horizons = []
+    for days in dataset.config.conversion.horizons_days:
+        if snapshots is None:
+            break
+        label = label_snapshots(snapshots, dataset, horizon_days=days, known_by=dataset.data_cutoff)
+        mature = label.drop_nulls()
+        converted = snapshots.filter(label.fill_null(value=False))
+        horizons.append(
+            {
+                "horizon_days": days,
+                "n_snapshots": len(snapshots),
+                "n_mature": len(mature),
+                "n_converted": int(mature.sum()),
+                "n_converting_leads": converted["lead_id"].n_unique(),
+                "base_rate": float(mature.mean()) if len(mature) else None,  # type: ignore[arg-type]
+            }
+        )
+    attributes = dataset.config.attributes
+    wanted = [*attributes.numeric, *attributes.categorical]
+    dated = set(dataset.attribute_changes["attribute"].unique().to_list())
+    return {
+        "dataset": dataset.config.name,
+        "data_cutoff": dataset.data_cutoff.isoformat(),
+        "tables": [
+            {
+                "table": bad.table,
+                "n_rows": bad.n_rows,
+                "n_set_aside": len(bad.rows),
+                "n_duplicates": bad.n_duplicates,
+                "rules": bad.rule_counts(),
+            }
+            for bad in dataset.quarantined
+        ],
+        "cohort": {
+            "rule": dataset.config.cohort.rule,
+            "within_days": dataset.config.cohort.within_days,
+            "from": span.start.isoformat(),
+            "to": span.end.isoformat(),
+            "is_stated": span.is_stated,
+            "n_times": len(times),
+            "n_leads": snapshots["lead_id"].n_unique() if snapshots is not None else 0,
+            "leads_per_time": len(snapshots) / len(times) if snapshots is not None else 0,
+        },
+        "horizons": horizons,
+        "event_types": dict(
+            dataset.events["event_type"].value_counts(sort=True).head(40).iter_rows()
+        ),
+        "attributes_taken_as_constant": [name for name in wanted if name not in dated],
+        "scorecards": [path.stem for path in dataset_scorecards(dataset)],
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(f"{found['dataset']}: data complete up to {found['data_cutoff'][:16]} UTC")
+    tables = Table("table", box=None, pad_edge=False)
+    for title in ("rows", "set aside", "duplicates"):
+        tables.add_column(title, justify="right")
+    tables.add_column("rules broken (rows)")
+    for row in found["tables"]:
+        rules = ", ".join(f"{rule} ({n:,})" for rule, n in row["rules"].items())
+        tables.add_row(
+            row["table"],
+            f"{row['n_rows']:,}",
+            f"{row['n_set_aside']:,}",
+            f"{row['n_duplicates']:,}",
+            rules or "–",
+        )
+    console.print(tables)
+    for path in found["quarantine_files"]:
+        console.print(f"  set aside in {path}", soft_wrap=True)
+    cohort = found["cohort"]
+    console.print(
+        f"\nCohort: {cohort['rule']} within {cohort['within_days']} days, "
+        f"{cohort['n_times']} as-of times from {cohort['from'][:10]} to {cohort['to'][:10]}"
+        f"{'' if cohort['is_stated'] else ' (from the data: cohort.start and end are not set)'};\n"
+        f"{cohort['n_leads']:,} leads, {cohort['leads_per_time']:,.0f} at a time"
+    )
+    horizons = Table(box=None, pad_edge=False)
+    for title in ("horizon", "snapshots", "mature", "converted", "leads that do", "base rate"):
+        horizons.add_column(title, justify="right")
+    for row in found["horizons"]:
+        horizons.add_row(
+            f"{row['horizon_days']} d",
+            f"{row['n_snapshots']:,}",
+            f"{row['n_mature']:,}",
+            f"{row['n_converted']:,}",
+            f"{row['n_converting_leads']:,}",
+            percent(row["base_rate"]),
+        )
+    console.print(horizons)
+    if constant := found["attributes_taken_as_constant"]:
+        console.print(
+            f"\nTaken as constant, since attribute_changes does not date them: "
+            f"{', '.join(constant)}.\nIf one of them is filled in after the outcome, it leaks."
+        )
+    cards = ", ".join(found["scorecards"]) or "none fits these event types; add a scorecard.toml"
+    console.print(f"Points tables to compare with: {cards}")

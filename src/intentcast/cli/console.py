@@ -1,0 +1,143 @@
+"""What commands share: progress on stderr, results on stdout, and options by one name."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from datetime import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intentcast.errors import InputError
+
+if TYPE_CHECKING:
+    from intentcast.config import LearnerConfig
+    from intentcast.sources import Dataset
+
+BUNDLES = Path("models/bundles")
+
+DataFolder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="Folder with leads, events, outcomes and dataset.toml."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="B", help="Bundle folder; without it the newest in models/bundles."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="The instant to pretend it is, UTC, such as 2026-01-31 or 2026-01-31T09:00:00Z; "
+        "without it, where the data end. It is stated in the answer.",
+    ),
+]
+Settings = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Learner settings; without it models/conversion.toml."),
+]
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that says on stderr what is being done, with the seconds so far.
+
+    On a terminal one line is rewritten; elsewhere each step is a line of its own.
+    """
+    started = time.monotonic()
+    is_terminal = sys.stderr.isatty()
+
+    def say(what: str) -> None:
+        seconds = time.monotonic() - started
+        line = f"{seconds:6.1f} s  {what}"
+        if is_terminal:
+            print(f"\r\x1b[K{line[:78]}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    try:
+        yield say
+    finally:
+        if is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def show(value: dict[str, Any]) -> None:
+    """Print a result as JSON."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def instant(text: str | None, *, default: datetime) -> datetime:
+    """Read `--as-of`: a date is its first instant, a zone-less time is UTC.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if text is None:
+        return default
+    try:
+        if len(text) == len("2026-01-31"):
+            return datetime.combine(date.fromisoformat(text), clock(), tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"--as-of {text[:40]!r}",
+            expected="a date or an instant, such as 2026-01-31 or 2026-01-31T09:00:00Z",
+            next_step="correct it",
+        ) from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def open_dataset(folder: Path, say: Callable[[str], None]) -> "Dataset":
+    """Load a data set, saying each table, and how many rows were set aside."""
+    from intentcast.sources import load_dataset
+
+    dataset = load_dataset(folder, on_table=lambda table: say(f"reading {table}"))
+    n_bad = sum(len(bad.rows) for bad in dataset.quarantined)
+    if n_bad:
+        say(f"{n_bad:,} rows set aside; `intentcast check {folder}` says which and why")
+    return dataset
+
+
+def learner_settings(path: Path | None) -> "LearnerConfig":
+    """Read `conversion.toml`, the given or the shipped one."""
+    from intentcast.config import LearnerConfig, read_settings
+    from intentcast.shipped import shipped
+
+    place = path or shipped("conversion.toml", in_checkout="models/conversion.toml")
+    return read_settings(place, LearnerConfig)
+
+
+def newest_bundle(folder: Path | None) -> Path:
+    """Return the given bundle, or the newest in `models/bundles`.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if folder is not None:
+        return folder
+    found = [path.parent for path in BUNDLES.glob("*/manifest.json")]
+    if not found:
+        raise InputError(
+            f"no bundle in {BUNDLES}",
+            expected="at least one",
+            next_step="run `intentcast train DIR`, or give --bundle",
+        )
+    return max(found, key=lambda path: (_created(path), path.name))
+
+
+def _created(bundle: Path) -> str:
+    try:
+        return str(json.loads((bundle / "manifest.json").read_bytes()).get("created", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def percent(share: float | None) -> str:
+    """Return a share for people: 12.3 %, or a dash."""
+    return "–" if share is None else f"{share:.1%}".replace("%", " %")

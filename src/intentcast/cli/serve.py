@@ -1,0 +1,27 @@
+"""`intentcast serve`."""
+
+from typing import Annotated
+
+import typer
+
+from intentcast.cli.console import BundleFolder, newest_bundle
+
+NAME = "serve"
+HELP = (
+    "Answer predictions over HTTP with a bundle, on loopback unless told otherwise.\n\n"
+    "POST /v1/predictions takes a lead with its events; GET /readyz says when it is ready; "
+    "the interface is described at /openapi.json.\n\n"
+    "Example: intentcast serve --bundle models/bundles/sample-2026-01-31.1 --port 8080"
+)
+
+
+def run(
+    bundle: BundleFolder = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8080,
+) -> None:
+    """Serve until stopped."""
+    from serving.run import run as run_server
+    from serving.settings import Settings
+
+    run_server(Settings(bundle=newest_bundle(bundle), host=host, port=port))

@@ -1,0 +1,403 @@
+"""A backtest as one HTML file for the people who decide on it: verdict first, then the evidence."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from typing import Any, NamedTuple
+
+from intentcast.evaluation import charts
+from intentcast.features.spec import ANY, OTHER, slug
+
+_CHAMPION = "champion"
+_SCORECARD = "scorecard:"
+_FEWEST_CONVERSIONS = 10
+_N_DRIVERS = 15
+_MISSING = "–"
+_ACRONYMS = {"ai", "api", "b2b", "ceo", "cfo", "cio", "crm", "cto", "mql", "roi", "sql", "vp"}
+_LEARNERS = {
+    _CHAMPION: "the model",
+    "base_rate": "same probability for everyone",
+    "logistic": "logistic regression",
+    "lightgbm": "LightGBM model",
+    "hazard": "LightGBM hazard model",
+}
+_REASON_WORDS = {
+    r"\blogistic\b(?! regression)": "logistic regression",
+    r"\blightgbm\b": "LightGBM",
+    r"\bsnapshots\b": "scorings",
+    r"\baccount folds\b": "judged on accounts held back",
+    r"\blater slice\b": "judged on a later slice of the training time",
+}
+_CALIBRATIONS = {
+    "none": "left as they were, because correcting them did not help",
+    "platt": "corrected by a Platt curve",
+    "beta": "corrected by a beta curve",
+    "isotonic": "corrected by an isotonic curve",
+}
+_EVENTS = {  # one, many
+    "engagement": ("event", "events"),
+    "activity": ("“{}” event", "“{}” events"),
+    "theme": ("event on theme “{}”", "events on theme “{}”"),
+    "channel": ("event over “{}”", "events over “{}”"),
+    "value": ("event with a value", "value of events"),
+}
+_UNIT = re.compile(r"^(\d+(?:_\d+)?)d(?:_halflife)?$")
+
+
+class Verdict(NamedTuple):
+    """What the backtest says, in words.
+
+    Attributes:
+        badge: Two or three words.
+        kind: Whose colour it takes.
+        sentence: The comparison with its numbers.
+        advice: What to make of it.
+    """
+
+    badge: str
+    kind: charts.Kind
+    sentence: str
+    advice: str
+
+
+def render_report(summary: Mapping[str, Any]) -> str:
+    """Return a self-contained HTML page of what `summarise` returned.
+
+    It has no script and loads nothing; every name from the data is escaped.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    source = resources.files("intentcast.evaluation").joinpath("report.html.j2")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "whole": format_number,
+        "decimals": lambda value, places: format_number(value, places=places),
+        "percent": format_percent,
+        "day": format_day,
+        "contender": contender_in_words,
+    }
+    template = environment.from_string(source.read_text(encoding="utf-8"))
+    return template.render(
+        s=summary,
+        verdict=state_verdict(summary),
+        order=_contenders(summary),
+        facts=_facts(summary),
+        why=_why(summary),
+        gains=_gains(summary),
+        reliability=_reliability(summary),
+        precision=_precision(summary),
+        paired=_paired(summary),
+        drivers=_drivers(summary),
+        segments=_segments(summary),
+        fewest=_FEWEST_CONVERSIONS,
+    )
+
+
+def format_number(value: float | None, *, places: int = 0) -> str:
+    """Return a number with thousands separators, or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return _MISSING
+    text = f"{round(value, places) + 0.0:,.{places}f}"
+    return text.replace("-", "−")
+
+
+def format_percent(share: float | None) -> str:
+    """Return a share as a percentage of one decimal, or a dash where there is none."""
+    if share is None or not math.isfinite(share):
+        return _MISSING
+    return f"{format_number(100 * share, places=1)} %"
+
+
+def format_day(instant: str | None) -> str:
+    """Return the day of an ISO instant."""
+    if instant is None:
+        return _MISSING
+    day = datetime.fromisoformat(instant)
+    return f"{day.day} {day:%b %Y}"
+
+
+def contender_in_words(name: str) -> str:
+    """Return what to call a contender in a sentence."""
+    if name.startswith(_SCORECARD):
+        return f"{_words(name.removeprefix(_SCORECARD))} points table"
+    return _LEARNERS.get(name, _words(name))
+
+
+def state_verdict(summary: Mapping[str, Any]) -> Verdict:
+    """Return who won against the points table that found most, as a person would say it."""
+    headline = summary["headline"]
+    per_week = format_number(summary["dataset"]["handoffs_per_week"])
+    start = f"At {per_week} hand-offs a week, the model found"
+    if headline is None:
+        alone = summary["contenders"][_CHAMPION]["precision_at_capacity"]
+        return Verdict(
+            "No comparison",
+            "neutral",
+            f"{start} {format_number(alone['n_converted'])} conversions in "
+            f"{format_number(alone['n_handoffs'])} hand-offs ({format_percent(alone['expected'])})."
+            " There is no points table to compare with.",
+            "This test cannot say whether the model beats the rules that the team works by: give "
+            "their points table as a scorecard to find out.",
+        )
+    places = _places(headline)
+    gap, low, high = (round(v, places) for v in (headline["difference"], *headline["ci95"]))
+
+    def count(value: float) -> str:
+        return format_number(abs(value), places=places)
+
+    def gained(value: float) -> str:
+        return f"{count(value)} {'fewer' if value < 0 else 'more'}" if value else "no more"
+
+    compared = (
+        f"{start} {count(headline['conversions_a'])} conversions where the "
+        f"{contender_in_words(headline['b'])} found {count(headline['conversions_b'])}: "
+        f"{gained(gap) if gap else 'as many'}"
+    )
+    if headline["verdict"] == "model wins":
+        return Verdict(
+            "The model wins",
+            "model",
+            f"{compared} (95 % interval {count(low)} to {count(high)}). The model wins.",
+            "Chance is an unlikely explanation: for the same work, sales would meet more leads that "
+            "convert.",
+        )
+    if headline["verdict"] == "rules win":
+        return Verdict(
+            "The rules win",
+            "rules",
+            f"{compared} (95 % interval {count(high)} to {count(low)} fewer). The rules win.",
+            "Keep the points table: for the same work, it leads sales to more conversions.",
+        )
+    return Verdict(
+        "No difference",
+        "neutral",
+        f"{compared} (95 % interval from {gained(low)} to {gained(high)}). No difference: do not "
+        "switch on this evidence.",
+        "Chance alone can explain a gap of this size, in either direction.",
+    )
+
+
+def feature_in_words(name: str, levels: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """Return a feature's name as a phrase.
+
+    Args:
+        name: `family.measure.subject.unit`.
+        levels: Attribute → slug of a level → the level as the data write it.
+    """
+    parts = name.split(".")
+    if len(parts) != 4:
+        return _words(name)
+    family, measure, subject, unit = parts
+    match = _UNIT.match(unit)
+    days = match[1].replace("_", ".") if match else _words(unit)
+    one, many = (words.format(_words(subject)) for words in _EVENTS.get(family, ("", "")))
+    about = "" if subject == ANY else f" on theme “{_words(subject)}”"
+    phrases = {
+        "recency_weighted": f"recent {many} ({days}-day half-life)",
+        "days_since_last": f"days since the last {one}",
+        "count": f"{many} in {days} days",
+        "active_days": f"active days in {days} days",
+        "distinct_content": f"different content seen in {days} days",
+        "people_engaged": f"people of the account active in {days} days",
+        "colleagues_recency_weighted": f"colleagues’ recent events{about} ({days}-day half-life)",
+        "age": "days since the lead came in" if subject == "lead" else "days since the first event",
+        "value": _words(subject),
+        "is": _flag(subject, levels or {}),
+    }
+    phrase = phrases.get(measure, _words(" ".join(parts)))
+    return phrase[:1].upper() + phrase[1:]
+
+
+def _flag(subject: str, levels: Mapping[str, Mapping[str, str]]) -> str:
+    for attribute in sorted(levels, key=len, reverse=True):
+        if subject.startswith(f"{slug(attribute)}_"):
+            level = subject.removeprefix(f"{slug(attribute)}_")
+            if level == OTHER:
+                return f"{_words(attribute)}: none of the common ones"
+            return f"{_words(attribute)}: {levels[attribute].get(level, _words(level))}"
+    return _words(subject)
+
+
+def _words(name: str) -> str:
+    return " ".join(w.upper() if w in _ACRONYMS else w for w in name.replace("_", " ").split())
+
+
+def _places(pair: Mapping[str, Any]) -> int:
+    """Return the fewest decimals at which the figures add up and no bound becomes a zero."""
+    figures = (pair["conversions_a"], pair["conversions_b"], pair["difference"], *pair["ci95"])
+    for places in range(3):
+        a, b, gap, low, high = (round(v, places) for v in figures)
+        is_kept = all((r == 0) == (v == 0) for r, v in zip((low, high), figures[3:], strict=True))
+        if is_kept and math.isclose(a - b, gap, abs_tol=1e-6):
+            return places
+    return 1
+
+
+def _kind(name: str) -> charts.Kind:
+    if name == _CHAMPION:
+        return "model"
+    if name.startswith(_SCORECARD):
+        return "rules"
+    return "neutral" if name == "base_rate" else "learner"
+
+
+def _contenders(summary: Mapping[str, Any]) -> list[str]:
+    """Return the model, the points tables, the learners it was chosen from, the base rate."""
+    place = ["model", "rules", "learner", "neutral"]
+    return sorted(summary["contenders"], key=lambda name: (place.index(_kind(name)), name))
+
+
+def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures that the summary implies: weeks, volume, how they relate to capacity."""
+    weeks = next(
+        (t["n_leads"] / t["leads_per_week"] for t in summary["tiers"] if t["leads_per_week"]), None
+    )
+    headline = summary["headline"]
+    alone = summary["contenders"][_CHAMPION]["precision_at_capacity"]
+    handoffs = headline["handoffs"] if headline else alone["n_handoffs"]
+    found = headline["conversions_a"] if headline else alone["n_converted"]
+    rules = headline["conversions_b"] if headline else None
+    return {
+        "weeks": weeks,
+        "handoffs": handoffs,
+        "per_week": handoffs / weeks if weeks else None,
+        "found": found,
+        "found_by_rules": rules,
+        "precision": found / handoffs if handoffs else None,
+        "precision_by_rules": rules / handoffs if handoffs and rules is not None else None,
+        "share_handed_over": handoffs / max(summary["n_leads"], 1),
+        "set_aside": sum(summary["dataset"]["quarantined"].values()),
+    }
+
+
+def _why(summary: Mapping[str, Any]) -> dict[str, Any]:
+    champion = summary["champion"]
+    reason = champion["reason"]
+    for pattern, words in _REASON_WORDS.items():
+        reason = re.sub(pattern, words, reason)
+    kinds = {days: _CALIBRATIONS.get(k, _words(k)) for days, k in champion["calibration"].items()}
+    return {
+        "step": contender_in_words(champion["step"]),
+        "steps": [contender_in_words(step) for step in champion["steps"]],
+        "reason": reason,
+        "calibration": kinds.get(str(summary["primary_horizon_days"]), _MISSING),
+    }
+
+
+def _paired(summary: Mapping[str, Any]) -> dict[str, Any]:
+    winner: dict[str, charts.Kind] = {"model wins": "model", "rules win": "rules"}
+    rows = sorted(
+        (
+            {
+                **pair,
+                "name": contender_in_words(pair["b"]),
+                "kind": winner.get(pair["verdict"], "neutral"),
+                "low": pair["ci95"][0],
+                "high": pair["ci95"][1],
+            }
+            for pair in summary["paired"]
+        ),
+        key=lambda row: row["difference"],
+    )
+    said = "; ".join(
+        f"against the {r['name']} {format_number(r['difference'], places=1)} "
+        f"({format_number(r['low'], places=1)} to {format_number(r['high'], places=1)})"
+        for r in rows
+    )
+    label = f"Conversions that the model found more, with 95 % intervals: {said}"
+    shown = [{k: r[k] for k in ("name", "kind", "difference", "low", "high")} for r in rows]
+    return {"rows": rows, "svg": _safe(charts.draw_differences(shown, label=label) if rows else "")}
+
+
+def _gains(summary: Mapping[str, Any]) -> dict[str, Any]:
+    curves = [
+        {"name": contender_in_words(name), "kind": _kind(name), "points": summary["gains"][name]}
+        for name in _contenders(summary)
+        if name in summary["gains"] and _kind(name) in ("model", "rules")
+    ]
+    at = min((x for x, _ in summary["gains"][_CHAMPION]), key=lambda x: abs(x - 0.2))
+    reached = [
+        {"name": c["name"], "share": min(c["points"], key=lambda p: abs(p[0] - at))[1]}
+        for c in curves
+    ]
+    said = ", ".join(f"{r['name']} {format_percent(r['share'])}" for r in reached)
+    label = f"Gains curves. Of the conversions, the top {format_percent(at)} hold: {said}"
+    return {"at": at, "reached": reached, "svg": _safe(charts.draw_gains(curves, label=label))}
+
+
+def _reliability(summary: Mapping[str, Any]) -> dict[str, Any]:
+    bins = [b for b in summary["reliability"] if None not in b.values()]
+    if not bins:
+        return {"bins": [], "svg": "", "groups_svg": ""}
+    groups = [
+        {
+            **b,
+            "group": f"{format_percent(b['mean_probability'])}\n"
+            f"{format_number(b['n_converted'])} of\n{format_number(b['n_leads'])}",
+        }
+        for b in bins
+    ]
+    said = "; ".join(
+        f"{format_percent(b['mean_probability'])} said, {format_percent(b['share_converted'])}"
+        f" converted of {format_number(b['n_leads'])}"
+        for b in bins
+    )
+    return {
+        "bins": bins,
+        "usual": min(bins, key=lambda b: abs(b["mean_probability"] - (summary["base_rate"] or 0))),
+        "top": bins[-1],
+        "svg": _safe(charts.draw_reliability(bins, label=f"Reliability diagram: {said}")),
+        "groups_svg": _safe(charts.draw_groups(groups, label=f"The same by group: {said}")),
+    }
+
+
+def _precision(summary: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        {
+            "name": contender_in_words(name),
+            "kind": _kind(name),
+            **summary["contenders"][name]["precision_at_capacity"],
+        }
+        for name in _contenders(summary)
+    ]
+    drawn = [
+        {k: r[k] for k in ("name", "kind", "expected", "worst", "best")}
+        | {"shown": format_percent(r["expected"])}
+        for r in rows
+        if r["expected"] is not None
+    ]
+    said = ", ".join(f"{r['name']} {r['shown']}" for r in drawn)
+    label = f"Precision at capacity: {said}"
+    svg = charts.draw_precision(drawn, base_rate=summary["base_rate"], label=label) if drawn else ""
+    return {"rows": rows, "svg": _safe(svg)}
+
+
+def _drivers(summary: Mapping[str, Any]) -> dict[str, Any]:
+    levels: dict[str, dict[str, str]] = {}
+    for row in summary["segments"]:
+        levels.setdefault(row["attribute"], {})[slug(row["level"])] = row["level"]
+    found = [(name, weight) for name, weight in summary["drivers"][:_N_DRIVERS] if weight]
+    rows: list[dict[str, Any]] = [
+        {"name": feature_in_words(name, levels), "weight": 100 * weight / found[0][1]}
+        for name, weight in found
+    ]
+    label = "What the model leans on most: " + "; ".join(row["name"] for row in rows[:5])
+    return {"rows": rows, "svg": _safe(charts.draw_drivers(rows, label=label) if rows else "")}
+
+
+def _segments(summary: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for row in summary["segments"]:
+        grouped.setdefault(_words(row["attribute"]), []).append(row)
+    return list(grouped.items())
+
+
+def _safe(svg: str) -> str:
+    """Mark the charts' SVG, whose text is escaped where it is drawn, as ready for the page."""
+    from markupsafe import Markup
+
+    return Markup(svg)

@@ -1,0 +1,1 @@
+"""Real data sets, converted to the project's tables."""
