@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs lock clean
+.PHONY: help setup demo readme test test-all check format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## the main job on the sample and on real data, with a report and one HTTP answer
 	.venv/bin/intentcast demo
+
+readme: $(READY)  ## run the demo and put its output into the README
+	.venv/bin/intentcast demo --out out/demo > docs/demo.txt
+	$(PY) docs/make_readme.py
 
 test: $(READY)  ## the test suite, without the slow tests
 	$(PY) -m pytest -q -n 2 -m "not slow"

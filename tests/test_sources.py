@@ -181,10 +181,11 @@ def test_the_source_delay_counts_where_a_row_does_not_say(make_dataset):
     assert dataset.outcomes["known_at"].to_list() == [at("2024-03-03")]
 
 
-def test_the_cut_off_is_the_instant_after_the_last_record_unless_stated(make_dataset):
+def test_the_cut_off_is_the_next_whole_second_after_the_last_record_unless_stated(make_dataset):
     late = [event("L1", "2024-02-01", recorded_at="2024-04-01")]
-    just_after = at("2024-04-01") + timedelta(microseconds=1)
-    assert make_dataset(events=late).data_cutoff == just_after
+    assert make_dataset(events=late).data_cutoff == at("2024-04-01T00:00:01")
+    within = [event("L1", "2024-02-01", recorded_at="2024-04-01T00:00:00.999999")]
+    assert make_dataset(events=within).data_cutoff == at("2024-04-01T00:00:01")
     stated = make_dataset(events=late, settings={"data_cutoff": datetime(2024, 5, 1, tzinfo=UTC)})
     assert stated.data_cutoff == at("2024-05-01")
 

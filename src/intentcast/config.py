@@ -179,8 +179,8 @@ class FeatureSettings(_Settings):
 class BoosterSettings(_Settings):
     """LightGBM's settings, by its own names."""
 
-    rounds: int = Field(default=250, ge=1)
-    learning_rate: float = Field(default=0.03, gt=0)
+    rounds: int = Field(default=150, ge=1)
+    learning_rate: float = Field(default=0.05, gt=0)
     num_leaves: int = Field(default=15, ge=2)
     min_data_in_leaf: int = Field(default=40, ge=1)
     feature_fraction: float = Field(default=0.4, gt=0, le=1)

@@ -55,13 +55,12 @@ def register(
     """
     client, mlflow_error = _client(store)
     try:
+        artifacts = (store / "artifacts").resolve().as_uri()
         experiment = client.get_experiment_by_name(name)
         experiment_id = (
             experiment.experiment_id
             if experiment
-            else client.create_experiment(
-                name, artifact_location=(store / "artifacts").resolve().as_uri()
-            )
+            else client.create_experiment(name, artifact_location=artifacts)
         )
         run = client.create_run(experiment_id, run_name=bundle.name)
         run_id: str = run.info.run_id

@@ -99,10 +99,7 @@ def fit_model(
         for days in conversion.horizons_days
     }
     say(f"learners for {', '.join(map(str, rows))} days on {len(snapshots):,} snapshots")
-    # Each fit is single-threaded, so how many run at once cannot change a number.
-    with ThreadPoolExecutor(max_workers=config.threads) as pool:
-        jobs = {days: pool.submit(fit_ladder, part, config) for days, part in rows.items()}
-        fitted = {days: job.result() for days, job in jobs.items()}
+    fitted = _fit_horizons(rows, conversion.primary_horizon_days, config)
     primary = rows[conversion.primary_horizon_days]
     is_mature = snapshots["as_of"] + timedelta(days=conversion.primary_horizon_days) <= known_by
     leads = snapshots.filter(is_mature)["lead_id"].to_numpy()
@@ -130,6 +127,27 @@ def _training_rows(
         clusters=account_numbers(snapshots["account_id"])[known],
         horizon_days=days,
     )
+
+
+def _fit_horizons(
+    rows: Mapping[int, TrainingRows], primary: int, config: LearnerConfig
+) -> dict[int, Fitted]:
+    """Fit the primary horizon, then the others side by side with the penalty it chose.
+
+    Each fit is single-threaded, so how many run at once cannot change a number.
+    """
+    fitted = {
+        primary: fit_ladder(rows[primary], config, penalties=config.logistic.inverse_penalties)
+    }
+    chosen = (fitted[primary].penalty,)
+    with ThreadPoolExecutor(max_workers=config.threads) as pool:
+        jobs = {
+            days: pool.submit(fit_ladder, part, config, penalties=chosen)
+            for days, part in rows.items()
+            if days != primary
+        }
+        fitted |= {days: job.result() for days, job in jobs.items()}
+    return dict(sorted(fitted.items()))
 
 
 def account_numbers(accounts: pl.Series) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ def models(snapshots, matrix, labels, threads):
         clusters=accounts[mature],
         horizon_days=30,
     )
-    fitted = fit_ladder(rows, config)
+    fitted = fit_ladder(rows, config, penalties=config.logistic.inverse_penalties)
     logistic, booster = fitted.models["logistic"], fitted.models["lightgbm"]
     return {
         "logistic": digest(logistic.learner.to_json(), logistic.calibrator.to_json()),

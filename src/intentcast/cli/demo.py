@@ -57,9 +57,9 @@ def run(
 
         _heading("4  One prediction over HTTP")
         say("starting the server")
-        with _server(bundle) as address:
+        with running_server(bundle) as address:
             print(f"POST {address}/v1/predictions")
-            print(_shortened(_post(f"{address}/v1/predictions", history)))
+            print(_shortened(ask(f"{address}/v1/predictions", history)))
     print(f"\nDone in {time.monotonic() - started:.0f} s; the server is stopped.")
 
 
@@ -100,7 +100,8 @@ def _explain_one(sample: Path, bundle: Path, say: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _server(bundle: Path) -> Iterator[str]:
+def running_server(bundle: Path) -> Iterator[str]:
+    """Start the server in a process of its own; give its address; stop it at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -136,7 +137,8 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Post JSON and return the JSON answer."""
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )

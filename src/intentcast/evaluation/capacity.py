@@ -68,7 +68,8 @@ def handed_over(
     orders = [np.lexsort((-tie_break, -score, times)) for score in scores]
     in_time = np.sort(times)
     starts = np.flatnonzero(np.diff(in_time, prepend=np.int64(-(2**62))))
-    for start, end in zip(starts, np.append(starts[1:], len(in_time)), strict=True):
+    ends = np.append(starts, len(in_time))[1:]
+    for start, end in zip(starts, ends, strict=True):
         rows = [order[start:end] for order in orders]
         available = [mass[leads[r]] for mass, r in zip(left, rows, strict=True)]
         seats = min(float(per_time), *(float(mass.sum()) for mass in available))

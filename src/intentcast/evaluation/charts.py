@@ -1,13 +1,15 @@
 """The report's charts as inline SVG: no script, no font or image from elsewhere.
 
 Every chart takes values and names ready to show. One colour stands for the model and one for the
-rules in all of them; both, with the neutral grey, are told apart by colour-blind readers. Text and
-lines take the page's own text colour, so that a chart works on a light and on a dark page.
+rules in all of them; both, with the neutral grey, are told apart by colour-blind readers. Text
+takes the page's own colour and marks its `--model`, `--learner`, `--rules` and `--neutral` where it
+sets them, so that a chart works on a light and on a dark page.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any, Literal
 
 Kind = Literal["model", "learner", "rules", "neutral"]
@@ -21,8 +23,11 @@ COLOURS: dict[Kind, str] = {
 }
 _INK = "#0b0b0c"
 _DASHES = [[6, 3], [2, 3], [9, 3, 2, 3], [12, 4], [4, 2, 1, 2, 1, 2]]
-_WIDTH = 560
-_ROW_HEIGHT = 30
+_WIDTH = 640
+_ROW_HEIGHT = 42
+# Text is measured in one font and shown in the reader's: room for a wider one.
+_ROOM = 40
+_LINE = 44
 _TAG = re.compile(r"<[^>]*>")
 _DROPPED = re.compile(
     r' (?:xmlns(?::\w+)?|version|role|aria-[a-z]+|pointer-events)="[^"]*"| opacity="1"'
@@ -40,13 +45,13 @@ def draw_differences(rows: Sequence[Row], *, label: str) -> str:
     """
     import altair as alt
 
-    names = [row["name"] for row in rows]
+    rows, names = _wrapped(rows)
     base = alt.Chart(_data(rows))
     y = alt.Y("name:N", sort=names, title=None)
     title = "More conversions found by the model  →"
     zero = alt.Chart(_data([{"at": 0}])).mark_rule(color=_INK, strokeDash=[4, 3]).encode(x="at:Q")
     span = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", title=title, axis=alt.Axis(format="+~g")),
+        x=alt.X("low:Q", title=title, axis=alt.Axis(format="+,~f", tickCount=8)),
         x2="high:Q",
         y=y,
         color=_kind_colour(),
@@ -57,7 +62,7 @@ def draw_differences(rows: Sequence[Row], *, label: str) -> str:
     value = base.mark_text(dy=-11, fontSize=12, color=_INK).encode(
         x="difference:Q", y=y, text=alt.Text("difference:Q", format="+,.1f")
     )
-    height = _ROW_HEIGHT * 1.4 * len(rows)
+    height = _ROW_HEIGHT * len(rows)
     return _svg(zero + span + dot + value, name="differences", label=label, height=height)
 
 
@@ -80,7 +85,7 @@ def draw_gains(curves: Sequence[Row], *, label: str) -> str:
     names = [line["name"] for line in lines]
     dashes = [[1, 0], *(_DASHES[i % len(_DASHES)] for i in range(len(curves) - 1)), [1, 4]]
     legend = alt.Legend(
-        title=None, orient="top", columns=2, symbolSize=900, symbolStrokeWidth=2.5, labelLimit=260
+        title=None, orient="top", columns=2, columnPadding=60, symbolSize=900, symbolStrokeWidth=2.5
     )
     chart = (
         alt.Chart(_data(points))
@@ -125,7 +130,12 @@ def draw_reliability(bins: Sequence[Row], *, label: str) -> str:
     bars = base.mark_rule(color=COLOURS["model"], strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q")
     dots = base.mark_point(filled=True, size=60, opacity=1, color=COLOURS["model"]).encode(x=x, y=y)
     return _svg(
-        diagonal + line + bars + dots, name="reliability", label=label, width=290, height=290
+        diagonal + line + bars + dots,
+        name="reliability",
+        label=label,
+        width=235,
+        height=235,
+        room=8,
     )
 
 
@@ -144,14 +154,14 @@ def draw_groups(bins: Sequence[Row], *, label: str) -> str:
     x = alt.X(
         "group:N",
         sort=names,
-        title="The model said on average; converted of scored",
-        axis=alt.Axis(labelAngle=0, labelLineHeight=13, labelLimit=100, labelOverlap=False),
+        title="What the model said; converted of scored",
+        axis=alt.Axis(labelAngle=0, labelFontSize=11, labelLineHeight=13, labelOverlap=False),
     )
     y = _y_share("share_converted", "Converted")
-    said = base.mark_tick(color=_INK, thickness=2, width=26).encode(x=x, y="mean_probability:Q")
+    said = base.mark_tick(color=_INK, thickness=2, width=24).encode(x=x, y="mean_probability:Q")
     bars = base.mark_rule(color=COLOURS["model"], strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q")
     dots = base.mark_point(filled=True, size=70, opacity=1, color=COLOURS["model"]).encode(x=x, y=y)
-    return _svg(bars + said + dots, name="groups", label=label, height=235)
+    return _svg(bars + said + dots, name="groups", label=label, width=440, height=235, room=8)
 
 
 def draw_precision(rows: Sequence[Row], *, base_rate: float | None, label: str) -> str:
@@ -164,7 +174,7 @@ def draw_precision(rows: Sequence[Row], *, base_rate: float | None, label: str) 
     """
     import altair as alt
 
-    names = [row["name"] for row in rows]
+    rows, names = _wrapped(rows)
     y = alt.Y("name:N", sort=names, title=None)
     base = alt.Chart(_data(rows))
     span = base.mark_bar(height=10, opacity=0.35).encode(
@@ -183,7 +193,7 @@ def draw_precision(rows: Sequence[Row], *, base_rate: float | None, label: str) 
     if base_rate is not None:
         line = alt.Chart(_data([{"at": base_rate}])).mark_rule(color=_INK, strokeDash=[4, 3])
         layers = line.encode(x="at:Q") + layers
-    height = _ROW_HEIGHT * 1.4 * len(rows)
+    height = _ROW_HEIGHT * len(rows)
     return _svg(layers, name="precision", label=label, height=height)
 
 
@@ -196,7 +206,7 @@ def draw_drivers(rows: Sequence[Row], *, label: str) -> str:
     """
     import altair as alt
 
-    names = [row["name"] for row in rows]
+    rows, names = _wrapped(rows)
     base = alt.Chart(_data(rows))
     x = alt.X("weight:Q", title="Influence, strongest = 100", scale=alt.Scale(domain=[0, 106]))
     y = alt.Y("name:N", sort=names, title=None)
@@ -204,14 +214,20 @@ def draw_drivers(rows: Sequence[Row], *, label: str) -> str:
     value = base.mark_text(align="left", dx=4, fontSize=12, color=_INK).encode(
         x=x, y=y, text=alt.Text("weight:Q", format=".0f")
     )
-    height = 25 * len(rows)
-    return _svg(bars + value, name="drivers", label=label, width=360, height=height)
+    height = (34 if any("\n" in name for name in names) else 25) * len(rows)
+    return _svg(bars + value, name="drivers", label=label, width=400, height=height)
 
 
 def _data(rows: Sequence[Row]) -> Any:
     import altair as alt
 
     return alt.InlineData(values=[dict(row) for row in rows])
+
+
+def _wrapped(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Return the rows with names of at most two lines, and the names."""
+    names = ["\n".join(wrap(row["name"], _LINE, max_lines=2, placeholder=" …")) for row in rows]
+    return [{**row, "name": name} for row, name in zip(rows, names, strict=True)], names
 
 
 def _kind_colour() -> Any:
@@ -237,11 +253,15 @@ def _percent_scale(domain: tuple[float, float] | None) -> dict[str, Any]:
     import altair as alt
 
     scale = alt.Scale(domain=list(domain), nice=False) if domain else alt.Scale(zero=True)
-    return {"scale": scale, "axis": alt.Axis(labelExpr=_PERCENT, tickCount=6)}
+    return {"scale": scale, "axis": alt.Axis(labelExpr=_PERCENT, tickCount=5)}
 
 
-def _svg(chart: Any, *, name: str, label: str, height: float, width: int = _WIDTH) -> str:
+def _svg(
+    chart: Any, *, name: str, label: str, height: float, width: int = _WIDTH, room: int = _ROOM
+) -> str:
     """Return the chart's SVG, self-contained, with an accessible name and identifiers of its own.
+
+    Its text is escaped, and it is marked as safe to put into a page as it is.
 
     Args:
         chart: An altair chart.
@@ -249,12 +269,19 @@ def _svg(chart: Any, *, name: str, label: str, height: float, width: int = _WIDT
         label: Read out instead of it.
         height: Of the plot, in pixels.
         width: Of the plot, in pixels.
+        room: Left of the labels, in pixels.
     """
     import altair as alt
     import vl_convert
+    from markupsafe import Markup
 
     finished = (
-        chart.properties(width=width, height=height, background="transparent", padding=6)
+        chart.properties(
+            width=width,
+            height=height,
+            background="transparent",
+            padding={"left": room, "right": 20, "top": 8, "bottom": 8},
+        )
         .configure(font="system-ui, Helvetica, Arial, sans-serif", lineBreak="\n")
         .configure_view(stroke=None)
         .configure_axis(
@@ -267,7 +294,8 @@ def _svg(chart: Any, *, name: str, label: str, height: float, width: int = _WIDT
             labelFontSize=12,
             titleFontSize=12,
             titleFontWeight="normal",
-            labelLimit=330,
+            labelLimit=400,
+            labelFlush=False,
         )
         .configure_axisY(labelPadding=6)
         .configure_legend(labelColor=_INK, labelFontSize=12)
@@ -277,7 +305,9 @@ def _svg(chart: Any, *, name: str, label: str, height: float, width: int = _WIDT
 
     def clean(tag: re.Match[str]) -> str:
         kept = _DROPPED.sub("", tag[0]).replace(f'"{_INK}"', '"currentColor"')
+        for kind, colour in COLOURS.items():
+            kept = kept.replace(f'"{colour}"', f'"var(--{kind}, {colour})"')
         return _LOCAL_ID.sub(rf"\g<1>{name}-", kept)
 
     svg = _TAG.sub(clean, svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1))

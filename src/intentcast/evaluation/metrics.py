@@ -85,7 +85,10 @@ def brier(converted: ArrayLike, probability: ArrayLike) -> float:
 
 def brier_skill(converted: ArrayLike, probability: ArrayLike, *, reference: ArrayLike) -> float:
     """Return 1 − Brier(p) / Brier(reference): above 0 is better than the reference."""
-    return 1.0 - brier(converted, probability) / brier(converted, reference)
+    of_reference = brier(converted, reference)
+    if of_reference == 0.0:
+        return float("nan")
+    return 1.0 - brier(converted, probability) / of_reference
 
 
 def log_loss(converted: ArrayLike, probability: ArrayLike) -> float:
@@ -110,15 +113,20 @@ def calibration_line(converted: ArrayLike, probability: ArrayLike) -> Calibratio
 def reliability(
     converted: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
 ) -> list[CalibrationBin]:
-    """Return bins of equally many leads by rising probability, with a 95 % Wilson interval.
+    """Return bins of about equally many leads by rising probability, with a 95 % Wilson interval.
 
-    The interval takes leads as independent; snapshots of one lead are not, so it is too narrow
-    where the same leads recur.
+    Equal probabilities stay in one bin, so there may be fewer bins than asked for. The interval
+    takes leads as independent; snapshots of one lead are not, so it is too narrow where the same
+    leads recur.
     """
     y, p = _pair(converted, probability)
-    order = np.lexsort((y, p))
+    order = np.argsort(p, kind="stable")
+    rising = p[order]
+    # To split a tie, one would have to look at the outcomes, or at the order of rows.
+    cuts = [len(p) * i // n_bins for i in range(1, n_bins)]
+    cuts = [int(np.searchsorted(rising, rising[cut])) for cut in cuts if cut < len(p)]
     bins = []
-    for part in np.array_split(order, n_bins):
+    for part in np.split(order, sorted(set(cuts))):
         if len(part) == 0:
             continue
         n, k = len(part), int(y[part].sum())
@@ -130,21 +138,29 @@ def reliability(
 def expected_calibration_error(
     converted: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
 ) -> float:
-    """Return Σ_b n_b/n · |mean p − share converted| over bins of equally many leads.
+    """Return Σ_b n_b/n · |mean p − share converted| over the bins of `reliability`.
 
     Biased upwards: a perfectly calibrated model has about Σ sqrt(2·p(1−p)/(π·n_b)) / n_bins.
     """
     bins = reliability(converted, probability, n_bins=n_bins)
     n = sum(b.n_leads for b in bins)
+    if n == 0:
+        return float("nan")
     return sum(b.n_leads * abs(b.mean_probability - b.share_converted) for b in bins) / n
 
 
 def wilson(n_converted: int, n_leads: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval for a share (Wilson 1927)."""
+    """Return Wilson's 95 % interval for a share (Wilson 1927); NaN for a share of nothing."""
+    if n_leads == 0:
+        return float("nan"), float("nan")
     z2 = 1.959963984540054**2
     share = n_converted / n_leads
     centre = (share + z2 / (2 * n_leads)) / (1 + z2 / n_leads)
     half = np.sqrt(z2 * (share * (1 - share) / n_leads + z2 / (4 * n_leads**2))) / (
         1 + z2 / n_leads
     )
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    # The share is inside; what rounding takes off at 0 and 1 is given back.
+    return (
+        min(max(0.0, float(centre - half)), share),
+        max(min(1.0, float(centre + half)), share),
+    )

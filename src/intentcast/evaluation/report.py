@@ -162,8 +162,7 @@ def state_verdict(summary: Mapping[str, Any]) -> Verdict:
             "The model wins",
             "model",
             f"{compared} (95 % interval {count(low)} to {count(high)}). The model wins.",
-            "Chance is an unlikely explanation: for the same work, sales would meet more leads that "
-            "convert.",
+            "For the same work, sales would meet more leads that convert.",
         )
     if headline["verdict"] == "rules win":
         return Verdict(
@@ -246,9 +245,14 @@ def _kind(name: str) -> charts.Kind:
 
 
 def _contenders(summary: Mapping[str, Any]) -> list[str]:
-    """Return the model, the points tables, the learners it was chosen from, the base rate."""
+    """Return the model, points tables, learners, base rate; of each kind the most precise first."""
     place = ["model", "rules", "learner", "neutral"]
-    return sorted(summary["contenders"], key=lambda name: (place.index(_kind(name)), name))
+
+    def rank(name: str) -> tuple[int, float, str]:
+        precision = summary["contenders"][name]["precision_at_capacity"]["expected"] or 0.0
+        return place.index(_kind(name)), -precision, name
+
+    return sorted(summary["contenders"], key=rank)
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,6 +267,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     rules = headline["conversions_b"] if headline else None
     return {
         "weeks": weeks,
+        "windows": sum(1 for fold in summary["folds"] if fold["n_test"]),
         "handoffs": handoffs,
         "per_week": handoffs / weeks if weeks else None,
         "found": found,
@@ -309,8 +314,7 @@ def _paired(summary: Mapping[str, Any]) -> dict[str, Any]:
         for r in rows
     )
     label = f"Conversions that the model found more, with 95 % intervals: {said}"
-    shown = [{k: r[k] for k in ("name", "kind", "difference", "low", "high")} for r in rows]
-    return {"rows": rows, "svg": _safe(charts.draw_differences(shown, label=label) if rows else "")}
+    return {"rows": rows, "svg": charts.draw_differences(rows, label=label) if rows else ""}
 
 
 def _gains(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,7 +330,7 @@ def _gains(summary: Mapping[str, Any]) -> dict[str, Any]:
     ]
     said = ", ".join(f"{r['name']} {format_percent(r['share'])}" for r in reached)
     label = f"Gains curves. Of the conversions, the top {format_percent(at)} hold: {said}"
-    return {"at": at, "reached": reached, "svg": _safe(charts.draw_gains(curves, label=label))}
+    return {"at": at, "reached": reached, "svg": charts.draw_gains(curves, label=label)}
 
 
 def _reliability(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,7 +341,7 @@ def _reliability(summary: Mapping[str, Any]) -> dict[str, Any]:
         {
             **b,
             "group": f"{format_percent(b['mean_probability'])}\n"
-            f"{format_number(b['n_converted'])} of\n{format_number(b['n_leads'])}",
+            f"{format_number(b['n_converted'])}\nof\n{format_number(b['n_leads'])}",
         }
         for b in bins
     ]
@@ -350,8 +354,8 @@ def _reliability(summary: Mapping[str, Any]) -> dict[str, Any]:
         "bins": bins,
         "usual": min(bins, key=lambda b: abs(b["mean_probability"] - (summary["base_rate"] or 0))),
         "top": bins[-1],
-        "svg": _safe(charts.draw_reliability(bins, label=f"Reliability diagram: {said}")),
-        "groups_svg": _safe(charts.draw_groups(groups, label=f"The same by group: {said}")),
+        "svg": charts.draw_reliability(bins, label=f"Reliability diagram: {said}"),
+        "groups_svg": charts.draw_groups(groups, label=f"The same by group: {said}"),
     }
 
 
@@ -365,15 +369,12 @@ def _precision(summary: Mapping[str, Any]) -> dict[str, Any]:
         for name in _contenders(summary)
     ]
     drawn = [
-        {k: r[k] for k in ("name", "kind", "expected", "worst", "best")}
-        | {"shown": format_percent(r["expected"])}
-        for r in rows
-        if r["expected"] is not None
+        r | {"shown": format_percent(r["expected"])} for r in rows if r["expected"] is not None
     ]
     said = ", ".join(f"{r['name']} {r['shown']}" for r in drawn)
     label = f"Precision at capacity: {said}"
     svg = charts.draw_precision(drawn, base_rate=summary["base_rate"], label=label) if drawn else ""
-    return {"rows": rows, "svg": _safe(svg)}
+    return {"rows": rows, "svg": svg}
 
 
 def _drivers(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -386,7 +387,7 @@ def _drivers(summary: Mapping[str, Any]) -> dict[str, Any]:
         for name, weight in found
     ]
     label = "What the model leans on most: " + "; ".join(row["name"] for row in rows[:5])
-    return {"rows": rows, "svg": _safe(charts.draw_drivers(rows, label=label) if rows else "")}
+    return {"rows": rows, "svg": charts.draw_drivers(rows, label=label) if rows else ""}
 
 
 def _segments(summary: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
@@ -394,10 +395,3 @@ def _segments(summary: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[st
     for row in summary["segments"]:
         grouped.setdefault(_words(row["attribute"]), []).append(row)
     return list(grouped.items())
-
-
-def _safe(svg: str) -> str:
-    """Mark the charts' SVG, whose text is escaped where it is drawn, as ready for the page."""
-    from markupsafe import Markup
-
-    return Markup(svg)

@@ -3,12 +3,15 @@
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from intentcast.config import BoosterSettings
 from intentcast.propensity.margins import Floats
+
+_IMPORTING = Lock()
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,19 @@ def _lightgbm() -> Any:
 
     It needs neither for arrays, and beside them its import takes several times as long.
     """
-    if "lightgbm" not in sys.modules:
-        hidden = [name for name in ("pandas", "sklearn", "dask") if name not in sys.modules]
+    # One thread at a time: another would find a module that is only half there.
+    with _IMPORTING:
+        hidden = []
+        if "lightgbm" not in sys.modules:
+            hidden = [name for name in ("pandas", "sklearn", "dask") if name not in sys.modules]
         for name in hidden:
             sys.modules[name] = None  # type: ignore[assignment]
         try:
-            import lightgbm  # noqa: F401
+            import lightgbm
         finally:
             for name in hidden:
                 del sys.modules[name]
-    return sys.modules["lightgbm"]
+    return lightgbm
 
 
 def fit_booster(

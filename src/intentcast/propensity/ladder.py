@@ -1,6 +1,6 @@
 """Which learner to use: fitted out of time, compared by log loss, calibrated, refitted on all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -96,6 +96,7 @@ class Fitted:
     Attributes:
         models: Per step.
         champion: The step of least out-of-sample log loss.
+        penalty: The logistic step's inverse penalty.
         log_loss: Out-of-sample, per step.
         out_of_sample: The champion's, from before calibration.
         reason: The choice in words.
@@ -103,13 +104,19 @@ class Fitted:
 
     models: Mapping[Step, HorizonModel]
     champion: Step
+    penalty: float
     log_loss: Mapping[Step, float]
     out_of_sample: OutOfSample
     reason: str
 
 
-def fit_ladder(rows: TrainingRows, config: LearnerConfig) -> Fitted:
+def fit_ladder(
+    rows: TrainingRows, config: LearnerConfig, *, penalties: Sequence[float] | None = None
+) -> Fitted:
     """Fit each step on the earlier rows, judge and calibrate it on the later, refit on all.
+
+    Of the logistic `penalties` (without them the configured ones), the one of least log loss on
+    the later rows is used.
 
     The later slice is the last `calibration.share` of the as-of times; the earlier rows end one
     horizon before it. Where that leaves too little to learn from, five folds by account take the
@@ -121,7 +128,9 @@ def fit_ladder(rows: TrainingRows, config: LearnerConfig) -> Fitted:
     _refuse_too_little(rows, config)
     candidates: dict[Step, OutOfSample] = {}
     losses: dict[Step, float] = {}
-    penalty, candidates["logistic"], losses["logistic"] = _choose_penalty(rows, config)
+    penalty, candidates["logistic"], losses["logistic"] = _choose_penalty(
+        rows, config, penalties or config.logistic.inverse_penalties
+    )
     candidates["lightgbm"] = _out_of_sample(rows, config, partial(_boost, config=config))
     losses["lightgbm"] = _loss(rows, candidates["lightgbm"])
     champion: Step = min(STEPS, key=lambda step: (losses[step], STEPS.index(step)))
@@ -141,7 +150,7 @@ def fit_ladder(rows: TrainingRows, config: LearnerConfig) -> Fitted:
         f"{champion} had the lower log loss out of sample ({losses[champion]:.4f} v "
         f"{losses[other]:.4f} for {other}; {sample.scheme}, {len(sample.rows):,} snapshots)"
     )
-    return Fitted(models, champion, losses, sample, reason)
+    return Fitted(models, champion, penalty, losses, sample, reason)
 
 
 def _refuse_too_little(rows: TrainingRows, config: LearnerConfig) -> None:
@@ -170,9 +179,11 @@ def _boost(part: TrainingRows, *, config: LearnerConfig) -> BoosterModel:
     )
 
 
-def _choose_penalty(rows: TrainingRows, config: LearnerConfig) -> tuple[float, OutOfSample, float]:
+def _choose_penalty(
+    rows: TrainingRows, config: LearnerConfig, penalties: Sequence[float]
+) -> tuple[float, OutOfSample, float]:
     tried = []
-    for penalty in config.logistic.inverse_penalties:
+    for penalty in penalties:
         sample = _out_of_sample(rows, config, partial(_regress, penalty=penalty))
         tried.append((_loss(rows, sample), penalty, sample))
     loss, penalty, sample = min(tried, key=lambda item: item[:2])

@@ -1,0 +1,75 @@
+"""The bundle that is being served, and its replacement: all at once or not at all."""
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from intentcast.bundle import Bundle
+from intentcast.errors import BundleError
+from intentcast.scoring import load_bundle
+
+_LONGEST_REASON = 300
+_FOLDERS = re.compile(r"\S*/(?=\S)")
+
+
+class BundleRefusedError(Exception):
+    """The bundle cannot be served; the message says why, without paths."""
+
+
+class ReloadUnderWayError(Exception):
+    """Another reload has not ended yet."""
+
+
+class ServedModel:
+    """Holds the loaded bundle. A request takes it once, so its answer is wholly of one version.
+
+    Args:
+        folder: The bundle's; a link is resolved at each load.
+        load: Reads and checks a bundle.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, load: Callable[[Path], Bundle] = load_bundle
+    ) -> None:
+        self._folder, self._load = folder, load
+        self._loading = threading.Lock()
+        self._bundle: Bundle | None = None
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The bundle, or None if none has been loaded yet."""
+        return self._bundle
+
+    def reload(self) -> Bundle:
+        """Load the folder's bundle and serve it from now on.
+
+        Raises:
+            BundleRefusedError: If it cannot be served; the one before goes on.
+            ReloadUnderWayError: If another thread is loading.
+        """
+        if not self._loading.acquire(blocking=False):
+            raise ReloadUnderWayError
+        try:
+            bundle = self._read()
+            self._bundle = bundle
+        finally:
+            self._loading.release()
+        return bundle
+
+    def _read(self) -> Bundle:
+        if self._folder is None:
+            raise BundleRefusedError("no bundle is set (INTENTCAST_BUNDLE)")
+        try:
+            # Resolved once, so that a link that moves meanwhile cannot mix two bundles.
+            return self._load(self._folder.resolve())
+        except BundleError as error:
+            raise BundleRefusedError(_without_folders(error.found)) from None
+        except Exception as error:
+            # Whatever a damaged bundle makes the libraries raise, the old model must go on.
+            kind = type(error).__name__
+            raise BundleRefusedError(f"the bundle could not be read ({kind})") from error
+
+
+def _without_folders(text: str) -> str:
+    return _FOLDERS.sub("", " ".join(text.split()))[:_LONGEST_REASON]

@@ -1,0 +1,243 @@
+"""Calibration: a rising map, kept only where it helps, with an interval that holds."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intentcast.propensity import Calibrator
+from intentcast.propensity.calibration import fit_calibrator, fit_platt, platt_covariance
+from intentcast.propensity.margins import logit, sigmoid
+
+
+def drawn(seed, n, *, a=0.0, b=1.0, per_account=1, shape=None):
+    """Return margins, outcomes of true log-odds a + b·m (or of `shape`), accounts and times."""
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(-1.0, 1.5, n)
+    truth = sigmoid(a + b * margins) if shape is None else shape(margins)
+    accounts = np.arange(n, dtype=np.int64) // per_account
+    # Rows of an account share their luck half of the time; each row's own truth still holds.
+    own, shared = rng.random(n), rng.random(n)[accounts]
+    luck = np.where(rng.random(n)[accounts] < 0.5, shared, own)
+    times = np.sort(rng.integers(0, 12, n))
+    order = rng.permutation(n)
+    converted = (luck < truth).astype(np.float64)
+    return margins[order], converted[order], accounts[order], times
+
+
+def fit(seed, n, *, isotonic_from=10**9, min_converted=30, **truth):
+    return fit_calibrator(
+        *drawn(seed, n, **truth), isotonic_from=isotonic_from, min_converted=min_converted
+    )
+
+
+def log_loss(p, converted):
+    return float(-np.mean(converted * np.log(p) + (1 - converted) * np.log(1 - p)))
+
+
+# Platt's map
+
+
+def test_platt_recovers_a_known_map():
+    margins, converted, *_ = drawn(1, 40_000, a=-0.7, b=0.6)
+    assert fit_platt(margins, converted) == pytest.approx((-0.7, 0.6), abs=0.05)
+
+
+@pytest.mark.parametrize("converted", [0.0, 1.0])
+def test_a_slice_of_one_class_gives_a_finite_rising_map(converted):
+    margins = np.linspace(-2, 2, 50)
+    a, b = fit_platt(margins, np.full(50, converted))
+    assert np.isfinite(a)
+    assert b > 0
+
+
+def test_a_separable_slice_gives_a_finite_map():
+    margins = np.linspace(-2, 2, 50)
+    a, b = fit_platt(margins, (margins > 0).astype(float))
+    assert np.isfinite([a, b]).all()
+
+
+def test_a_map_that_would_fall_is_kept_rising():
+    margins = np.linspace(-2, 2, 500)
+    _, slope = fit_platt(margins, (margins < 0).astype(float))
+    assert slope > 0
+
+
+def test_an_empty_slice_leaves_the_identity():
+    assert fit_platt(np.empty(0), np.empty(0)) == pytest.approx((0.0, 1.0))
+
+
+# Kept only if it helps
+
+
+def test_what_is_calibrated_already_is_left_alone():
+    kinds = [fit(seed, 1500).kind for seed in range(30)]
+    assert kinds.count("none") >= 24
+    assert fit(next(i for i, kind in enumerate(kinds) if kind == "none"), 1500).slope == 1.0
+
+
+@pytest.mark.parametrize(("a", "b"), [(-1.5, 1.0), (0.0, 0.4), (1.0, 2.0)])
+def test_what_is_not_is_mapped_and_does_better_on_new_leads(a, b):
+    for seed in range(5):
+        calibrator = fit(seed, 2500, a=a, b=b)
+        assert calibrator.kind == "platt"
+        assert (calibrator.intercept, calibrator.slope) == pytest.approx((a, b), abs=0.35)
+        margins, converted, *_ = drawn(1000 + seed, 20_000, a=a, b=b)
+        after = log_loss(calibrator.probabilities(margins), converted)
+        assert after < log_loss(sigmoid(margins), converted)
+
+
+def test_many_converting_accounts_allow_a_map_of_any_rising_shape():
+    def plateau(margins):
+        return 0.05 + 0.6 * sigmoid(8 * (margins + 0.5))
+
+    calibrator = fit(3, 8000, shape=plateau, isotonic_from=500)
+    assert calibrator.kind == "isotonic"
+    margins, converted, *_ = drawn(99, 20_000, shape=plateau)
+    platt = fit(3, 8000, shape=plateau)
+    assert log_loss(calibrator.probabilities(margins), converted) < log_loss(
+        platt.probabilities(margins), converted
+    )
+    assert np.abs(calibrator.probabilities(margins) - plateau(margins)).mean() < 0.03
+
+
+def test_rows_of_one_account_do_not_make_many_accounts():
+    many = fit(3, 4000, a=-1.0, isotonic_from=500)
+    few = fit(3, 4000, a=-1.0, isotonic_from=500, per_account=40)
+    assert (many.kind, few.kind) == ("isotonic", "platt")
+
+
+def test_too_few_conversions_or_others_give_no_map():
+    for a in (-9.0, 9.0):
+        calibrator = fit(1, 2000, a=a, b=0.3)
+        assert calibrator.kind == "none"
+        assert min(calibrator.n_converted, calibrator.n - calibrator.n_converted) < 30
+
+
+def test_one_as_of_time_is_judged_across_accounts():
+    margins, converted, accounts, times = drawn(4, 3000, a=-1.5)
+    one_time = fit_calibrator(
+        margins, converted, accounts, np.zeros_like(times), isotonic_from=10**9, min_converted=30
+    )
+    assert one_time.kind == "platt"
+
+
+def test_the_slice_is_counted():
+    margins, converted, accounts, times = drawn(4, 500)
+    calibrator = fit_calibrator(
+        margins, converted, accounts, times, isotonic_from=10**9, min_converted=30
+    )
+    assert (calibrator.n, calibrator.n_converted) == (500, int(converted.sum()))
+
+
+# The map's form
+
+
+def some_calibrators():
+    return {
+        "none": fit(next(i for i in range(30) if fit(i, 800).kind == "none"), 800),
+        "platt": fit(1, 2000, a=-1.5, b=0.5),
+        "isotonic": fit(1, 3000, a=-1.0, b=2.0, isotonic_from=100),
+        "steps": fit(3, 8000, shape=lambda m: 0.05 + 0.6 * (m > 0), isotonic_from=500),
+    }
+
+
+CALIBRATORS = some_calibrators()
+kinds = st.sampled_from(sorted(CALIBRATORS))
+margins_drawn = st.lists(st.floats(-40, 40), min_size=2, max_size=30)
+
+
+def test_every_kind_is_tried():
+    assert {c.kind for c in CALIBRATORS.values()} == {"none", "platt", "isotonic"}
+
+
+@given(kinds, margins_drawn)
+def test_a_greater_margin_gives_a_greater_probability(kind, drawn_margins):
+    margins = np.unique(np.round(drawn_margins, 3))
+    p = CALIBRATORS[kind].probabilities(margins)
+    assert ((p > 0) & (p < 1)).all()
+    assert (np.diff(p) >= 0).all()
+    # Beyond one in a million all are alike.
+    inside = (p > 1e-6) & (p < 1 - 1e-6)
+    assert (np.diff(p[inside]) > 0).all()
+
+
+@given(kinds, margins_drawn)
+def test_a_row_has_the_same_bits_in_any_batch(kind, drawn_margins):
+    margins = np.array(drawn_margins)
+    calibrator = CALIBRATORS[kind]
+    alone = np.concatenate(
+        [calibrator.probabilities(margins[i : i + 1]) for i in range(len(margins))]
+    )
+    assert alone.tobytes() == calibrator.probabilities(margins).tobytes()
+
+
+@given(kinds, margins_drawn)
+def test_the_interval_contains_the_probability(kind, drawn_margins):
+    margins = np.array(drawn_margins)
+    low, high = CALIBRATORS[kind].interval(margins)
+    p = CALIBRATORS[kind].probabilities(margins)
+    assert (low <= p).all()
+    assert (p <= high).all()
+    assert (low >= 0).all()
+    assert (high <= 1).all()
+
+
+@pytest.mark.parametrize("kind", sorted(CALIBRATORS))
+def test_a_trip_through_json_changes_no_bit(kind):
+    calibrator = CALIBRATORS[kind]
+    again = Calibrator.from_json(json.loads(json.dumps(calibrator.to_json())))
+    margins = np.linspace(-20, 20, 1001)
+    assert again.probabilities(margins).tobytes() == calibrator.probabilities(margins).tobytes()
+    for one, other in zip(again.interval(margins), calibrator.interval(margins), strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert again.to_json() == calibrator.to_json()
+
+
+def test_isotonic_knots_rise_strictly():
+    for kind in ("isotonic", "steps"):
+        calibrator = CALIBRATORS[kind]
+        assert (np.diff(calibrator.knots) > 0).all()
+        assert (np.diff(calibrator.values) > 0).all()
+
+
+# The interval
+
+
+def test_the_interval_shrinks_with_the_slice():
+    at = np.array([-2.0, 0.0, 1.0])
+    widths = []
+    for n in (1000, 4000, 16_000):
+        low, high = fit(2, n, a=-1.0, b=0.7).interval(at)
+        widths.append(logit(high) - logit(low))
+    for wide, narrow in pairwise(widths):
+        assert wide / narrow == pytest.approx(2.0, rel=0.3)
+
+
+def test_telling_the_same_twice_does_not_make_the_level_better_known():
+    margins, converted, accounts, _ = drawn(5, 2000, a=-0.5)
+    a, b = fit_platt(margins, converted)
+    once = platt_covariance(margins, converted, accounts, a=a, b=b)
+    thrice = platt_covariance(
+        *(np.tile(part, 3) for part in (margins, converted, accounts)), a=a, b=b
+    )
+    np.testing.assert_allclose(thrice, once, rtol=0.01)
+    apart = platt_covariance(np.tile(margins, 3), np.tile(converted, 3), np.arange(6000), a=a, b=b)
+    np.testing.assert_allclose(np.diag(apart), np.diag(once) / 3, rtol=0.05)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    at = np.array([-3.0, -1.0, 1.0])
+    truth = sigmoid(-1.5 + 0.6 * at)
+    held = []
+    for seed in range(300):
+        calibrator = fit(10_000 + seed, 1800, a=-1.5, b=0.6, per_account=3)
+        assert calibrator.kind == "platt"
+        low, high = calibrator.interval(at)
+        held.append((low <= truth) & (truth <= high))
+    coverage = np.mean(held, axis=0)
+    assert (coverage >= 0.90).all(), coverage
+    assert (coverage <= 0.99).all(), coverage
