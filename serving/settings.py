@@ -17,7 +17,9 @@ class Settings(BaseSettings):
         default=None, description="Bundle folder; a link is resolved at each load"
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on")
-    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free")
+    port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one"
+    )
     max_body_bytes: int = Field(default=_MIB, ge=1, description="Largest body of one prediction")
     max_batch_bytes: int = Field(default=16 * _MIB, ge=1, description="Largest body of a batch")
     max_items: int = Field(default=1000, ge=1, description="Most items of a batch")

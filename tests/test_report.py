@@ -321,6 +321,13 @@ def test_charts_have_names_counts_and_no_shared_identifiers(page):
     assert not [name for name, n in identifiers.items() if n > 1]
 
 
+def test_groups_that_read_the_same_are_drawn_apart():
+    raw = summary()
+    rare = {"mean_probability": 0.0001, "share_converted": 0.0, "n_leads": 465, "n_converted": 0}
+    raw["reliability"] = [rare | {"low": 0.0, "high": 0.008}] * 3 + raw["reliability"]
+    assert render_report(raw).count(">465</tspan>") == 3
+
+
 def test_every_table_has_a_caption_and_the_page_its_language(page):
     assert page.tags["caption"] == page.tags["table"]
     assert page.tags["h1"] == 1
@@ -490,7 +497,7 @@ def test_a_browser_shows_the_verdict_and_runs_nothing(tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     dom = Page(done.stdout)

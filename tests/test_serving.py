@@ -4,6 +4,7 @@ import io
 import json
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -354,3 +355,22 @@ def test_a_field_s_path_repeats_only_what_is_plain_and_short():
     assert field_path(("lead", "a key <script>", "[key]")) == "lead.a_key__script_"
     assert len(field_path(("x" * 10_000,) * 50)) == 200
     assert field_path(()) == "body"
+
+
+def test_the_readme_names_every_setting_and_every_endpoint(client):
+    text = (Path(__file__).parents[1] / "serving" / "README.md").read_text()
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        row = f"| `INTENTCAST_{name.upper()}` | {default} | {field.description} |"
+        assert row.replace("|  |", "| |") in text, row
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert f"$BASE{path} " in text.replace("\n", " "), path
+
+
+def test_the_readme_s_requests_are_answered(client):
+    text = (Path(__file__).parents[1] / "serving" / "README.md").read_text()
+    one, many = re.findall(r"-d '(.*?)'", text, flags=re.DOTALL)
+    assert client.post("/v1/predictions", json=json.loads(one)).status_code == 200
+    scored, refused = client.post("/v1/predictions:batch", json=json.loads(many)).json()
+    assert scored["lead_id"] == "L1"
+    assert refused["error"]["errors"] == [{"field": "lead", "reason": "is required"}]

@@ -82,7 +82,7 @@ def test_a_number_that_is_none_is_refused_by_name(client, path, reason, literal)
     [
         ("events.0.value", True, "must be a number"),
         ("events.0.value", "1", "must be a number"),
-        ("events.0.value", 1e300, "must be at most 1000000000000000.0"),
+        ("events.0.value", 1e300, "must be at most 1e+15"),
         ("events.0.value", 10**400, "must be a number"),
         ("events.0.duration_seconds", -1, "must be at least 0"),
         ("events.0.is_machine", 1, "must be true or false"),
@@ -220,7 +220,7 @@ def test_a_key_that_is_no_text_is_refused(client):
     for place in ("lead", "account.attributes"):
         text = raw(f"{place}.KEY", "1").replace('"KEY"', r'"\ud800"')
         (field,) = wrong_fields(client, text)
-        assert field in ("lead", f"{place}._")
+        assert field in (place, f"{place}.___")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,8 @@ def test_a_body_that_is_no_object_is_refused(client, value):
 
 @pytest.mark.parametrize("value", [{}, request(), None, 1, "x"])
 def test_a_batch_that_is_no_list_is_refused(client, value):
-    found = problem(client.post("/v1/predictions:batch", json=value), 422)
+    response = client.post("/v1/predictions:batch", content=json.dumps(value), headers=JSON)
+    found = problem(response, 422)
     assert found["errors"] == [{"field": "body", "reason": "must be a list"}]
 
 

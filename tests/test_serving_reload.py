@@ -1,5 +1,6 @@
 """Replacing the model while it is being served: all at once, or not at all."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -131,15 +132,13 @@ def test_a_model_that_gives_other_golden_answers_is_refused(world, tmp_path):
 
 def replaced(folder, name, data):
     """Write a file of a bundle with the checksum to match."""
-    import hashlib
-
     (folder / name).write_bytes(data)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_whatever_a_library_raises_the_old_model_goes_on(world, link, monkeypatch):
+def test_whatever_a_library_raises_the_old_model_goes_on(link, monkeypatch):
     with serve(link, admin_key=KEY) as client:
 
         def fails(_folder):

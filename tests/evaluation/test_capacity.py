@@ -76,6 +76,29 @@ def test_precision_at_capacity_says_what_ties_leave_open():
     assert found.lift == 0.75 / 0.5
 
 
+def test_each_way_to_break_ties_is_divided_by_its_own_volume():
+    # Two leads tie for one seat; a week later only lead 0 is there. Lead 0 converts. Taken first,
+    # it is the only hand-off; kept back, both are handed over; on average, one and a half.
+    leads, times = np.array([0, 1, 0]), np.array([0, 0, 7])
+    converted = np.array([1.0, 0.0, 1.0])
+    found = precision_at_capacity(np.ones(3), converted, leads, times, per_time=1)
+    assert found.n_handoffs == 1.5
+    assert found.n_converted == 1.0
+    assert found.expected == pytest.approx(1 / 1.5)
+    assert found.worst == 0.5
+    assert found.best == 1.0
+
+
+def test_worst_and_best_hold_the_expected_where_an_outcome_comes_in_a_later_week():
+    # Filling each week against the contender keeps back the leads that convert weeks later.
+    leads = np.array([0, 1, 2, 2, 0, 1])
+    times = np.array([1, 2, 1, 0, 2, 0])
+    score = np.array([0.0, 1, 1, 1, 1, 1])
+    converted = np.array([0.0, 0, 1, 1, 1, 0])
+    found = precision_at_capacity(score, converted, leads, times, per_time=1)
+    assert found.worst <= found.expected <= found.best
+
+
 def test_precision_of_nobody_is_undefined():
     nobody = np.empty(0)
     none = np.empty(0, np.int64)

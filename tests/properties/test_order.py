@@ -144,10 +144,9 @@ def test_order_hash_seed_and_threads_decide_nothing_from_files_to_models(new_fol
         run_apart(ordered, hash_seed=0, threads=1),
         run_apart(disordered, hash_seed=1, threads=2),
     ]
-    answers = []
-    for run in runs:
-        out, errors = run.communicate(timeout=300)
+    outputs = [run.communicate() for run in runs]
+    for run, (_, errors) in zip(runs, outputs, strict=True):
         assert run.returncode == 0, errors
-        answers.append(json.loads(out))
+    answers = [json.loads(out) for out, _ in outputs]
     assert answers[0] == answers[1]
     assert set(answers[0]) >= {"tables", "features", "logistic", "lightgbm", "choice"}

@@ -79,7 +79,7 @@ def print_verdict(report: dict[str, Any]) -> None:
     days = report["primary_horizon_days"]
     print(
         f"{report['n_converted']:,} of {report['n_snapshots']:,} test snapshots "
-        f"({report['n_leads']:,} leads) converted within {days} days: base rate "
+        f"({report['n_leads']:,} leads) converted\nwithin {days} days: base rate "
         f"{percent(report['base_rate'])}"
     )
     rows = [("", "AUC", "avg. precision", "at capacity", "Brier")]
@@ -110,17 +110,13 @@ def print_verdict(report: dict[str, Any]) -> None:
 
 def verdict(report: dict[str, Any]) -> str:
     """Return the comparison with the points table in words."""
-    pair = report["headline"]
-    if pair is None:
-        return "No points table fits this data: nothing to compare with (add a scorecard.toml)."
-    low, high = pair["ci95"]
-    return (
-        f"At {report['dataset']['handoffs_per_week']} hand-offs a week ({pair['handoffs']:,.0f} in "
-        f"all), the model found {pair['conversions_a']:,.0f}\nconversions and "
-        f"{pair['b'].removeprefix('scorecard:')} {pair['conversions_b']:,.0f}: "
-        f"{pair['difference']:+,.0f} (95 % interval {low:+,.0f} to {high:+,.0f}). "
-        f"Verdict: {pair['verdict']}."
-    )
+    import textwrap
+
+    from intentcast.evaluation.report import state_verdict
+
+    # A number keeps its percent sign on its line.
+    kept = state_verdict(report).sentence.replace(" %", "\u00a0%")
+    return textwrap.fill(kept, 80).replace("\u00a0", " ")
 
 
 def _figure(value: float | None) -> str:

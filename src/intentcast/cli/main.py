@@ -6,6 +6,7 @@ Nothing heavy is imported here or at the top of a command's module, so that `--h
 import json
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -27,8 +28,24 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done; 2 bad input; 3 refused for a stated reason.",
 )
+_EXTRA = {
+    **dict.fromkeys(("sklearn", "mlflow", "altair", "vl_convert", "jinja2"), "train"),
+    **dict.fromkeys(
+        ("fastapi", "uvicorn", "prometheus_client", "structlog", "pydantic_settings"), "serve"
+    ),
+}
 for command in (simulate, check, train, backtest, score, explain, serve, demo):
     app.command(command.NAME, help=command.HELP)(command.run)
+
+
+def _fail(error: IntentcastError) -> NoReturn:
+    """Say what was found, expected and next, in one line, and exit."""
+    if "--json" in sys.argv:
+        kind = "refused" if isinstance(error, RefusedError) else "bad input"
+        found = {"kind": kind, "found": error.found, "expected": error.expected}
+        print(json.dumps({"error": found | {"next_step": error.next_step}}))
+    print(f"intentcast: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2 if isinstance(error, InputError) else 3)
 
 
 def main() -> None:
@@ -38,12 +55,18 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except IntentcastError as error:
-        if "--json" in sys.argv:
-            kind = "refused" if isinstance(error, RefusedError) else "bad input"
-            found = {"kind": kind, "found": error.found, "expected": error.expected}
-            print(json.dumps({"error": found | {"next_step": error.next_step}}))
-        print(f"intentcast: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 3)
+        _fail(error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _fail(
+            InputError(
+                f"{error.name} is not installed",
+                expected=f"the extra '{extra}'",
+                next_step=f"install intentcast[{extra}]",
+            )
+        )
     except KeyboardInterrupt:
         print("intentcast: stopped", file=sys.stderr)
         sys.exit(130)

@@ -1,8 +1,8 @@
 """Rolling-origin backtest: every contender, on the same leads, at the same as-of times."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -85,13 +85,7 @@ def run_backtest(
     times = as_of_times(span, dataset.config.cohort.every_days)
     conversion = dataset.config.conversion
     first_test = dataset.config.backtest.first_test or _two_fifths_from_the_end(times)
-    splits = rolling_origin(
-        times,
-        first_test=first_test,
-        folds=dataset.config.backtest.folds,
-        horizon_days=conversion.primary_horizon_days,
-    )
-    _refuse_unfinished(splits, dataset)
+    splits = _splits(times, first_test, dataset)
     parts, folds, snapshots, rule_tiers = [], [], [], []
     for split in splits:
         say(f"fold {split.fold} of {len(splits)}: training on {len(split.train)} as-of times")
@@ -148,16 +142,26 @@ def _two_fifths_from_the_end(times: list[datetime]) -> datetime:
     return times[len(times) * 3 // 5]
 
 
-def _refuse_unfinished(splits: list[Split], dataset: Dataset) -> None:
+def _splits(times: list[datetime], first_test: datetime, dataset: Dataset) -> list[Split]:
+    """Cut the as-of times whose primary horizon is over into test windows.
+
+    Later ones have no outcome to judge by yet: they are predicted with the last window's model,
+    and their `converted` is null.
+    """
     days = dataset.config.conversion.primary_horizon_days
-    first = splits[0].test[0]
-    if (dataset.data_cutoff - first).days < days:
+    finished = [t for t in times if t + timedelta(days=days) <= dataset.data_cutoff]
+    if not any(t >= first_test for t in finished):
+        left = (dataset.data_cutoff - first_test).days
         raise RefusedError(
-            f"the data end on {dataset.data_cutoff:%Y-%m-%d}, "
-            f"{(dataset.data_cutoff - first).days} days after the first test on {first:%Y-%m-%d}",
+            f"the data end on {dataset.data_cutoff:%Y-%m-%d}, {left} days after the first test on "
+            f"{first_test:%Y-%m-%d}",
             expected=f"at least one test whose {days} days are over",
             next_step="set backtest.first_test earlier, or a shorter horizon",
         )
+    folds = dataset.config.backtest.folds
+    splits = rolling_origin(finished, first_test=first_test, folds=folds, horizon_days=days)
+    unfinished = tuple(t for t in times if t > finished[-1])
+    return [*splits[:-1], replace(splits[-1], test=splits[-1].test + unfinished)]
 
 
 def _learned(

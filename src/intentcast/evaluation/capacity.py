@@ -15,7 +15,9 @@ class PrecisionAtCapacity(NamedTuple):
     """Share of converters among the leads handed over, with the room that ties leave.
 
     `worst` and `best` break every tie against and for the contender; `expected` is the mean over
-    random orders, taken week by week.
+    random orders, taken week by week. A lead that is kept back in one week can convert in a later
+    one, so that week by week is not always the worst or the best of all ways: the three are put in
+    order.
     """
 
     expected: float
@@ -96,24 +98,24 @@ def precision_at_capacity(
     score: Floats, converted: Floats, leads: Ints, times: Ints, *, per_time: int
 ) -> PrecisionAtCapacity:
     """Return the share of handed-over leads that convert within the horizon; see `handed_over`."""
-    found = {}
-    volume = 0.0
-    ways: tuple[Ties, ...] = ("expected", "worst", "best")
-    for ties in ways:
-        [share] = handed_over([score], converted, leads, times, per_time=per_time, ties=ties)
-        volume = float(share.sum())
-        found[ties] = float((share * converted).sum())
-    base = float(converted.mean()) if len(converted) else float("nan")
-    if volume == 0:
+    if len(score) == 0:
         nothing = float("nan")
         return PrecisionAtCapacity(nothing, nothing, nothing, 0.0, 0.0, nothing)
+    [share] = handed_over([score], converted, leads, times, per_time=per_time)
+    expected = float((share * converted).sum() / share.sum())
+    ends = [expected]
+    ways: tuple[Ties, ...] = ("worst", "best")
+    for ties in ways:
+        [way] = handed_over([score], converted, leads, times, per_time=per_time, ties=ties)
+        ends.append(float((way * converted).sum() / way.sum()))
+    base = float(converted.mean())
     return PrecisionAtCapacity(
-        expected=found["expected"] / volume,
-        worst=found["worst"] / volume,
-        best=found["best"] / volume,
-        n_handoffs=volume,
-        n_converted=found["expected"],
-        lift=found["expected"] / volume / base if base else float("nan"),
+        expected=expected,
+        worst=min(ends),
+        best=max(ends),
+        n_handoffs=float(share.sum()),
+        n_converted=float((share * converted).sum()),
+        lift=expected / base if base else float("nan"),
     )
 
 

@@ -6,6 +6,7 @@ takes the page's own colour and marks its `--model`, `--learner`, `--rules` and 
 sets them, so that a chart works on a light and on a dark page.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -149,13 +150,19 @@ def draw_groups(bins: Sequence[Row], *, label: str) -> str:
     """
     import altair as alt
 
-    names = [b["group"] for b in bins]
-    base = alt.Chart(_data(bins))
+    # Groups may read the same (0 of 465 twice), so their place tells them apart.
+    texts = json.dumps([b["group"] for b in bins])
+    base = alt.Chart(_data([{**b, "place": i} for i, b in enumerate(bins)]))
     x = alt.X(
-        "group:N",
-        sort=names,
+        "place:O",
         title="What the model said; converted of scored",
-        axis=alt.Axis(labelAngle=0, labelFontSize=11, labelLineHeight=13, labelOverlap=False),
+        axis=alt.Axis(
+            labelExpr=f"{texts}[datum.value]",
+            labelAngle=0,
+            labelFontSize=11,
+            labelLineHeight=13,
+            labelOverlap=False,
+        ),
     )
     y = _y_share("share_converted", "Converted")
     said = base.mark_tick(color=_INK, thickness=2, width=24).encode(x=x, y="mean_probability:Q")

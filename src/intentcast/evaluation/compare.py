@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from intentcast.evaluation.capacity import Floats, Ints, handed_over
 
 Verdict = Literal["model wins", "rules win", "no difference"]
+# Of five fair coins, all fall alike more often than one time in twenty.
+_FEWEST_ACCOUNTS = 6
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def compare_paired(
     recurs at many as-of times. The interval is the bootstrap's 2.5 and 97.5 percentiles of
     Σ_account m_g · d_g, where d_g is the account's conversions by a less those by b and m_g how
     often it was drawn. It takes who was handed over as given, and accounts as independent; with
-    fewer than about 30 accounts that differ it is too narrow.
+    fewer than about 30 accounts that differ it is too narrow. With fewer than 6 no verdict could
+    have 95 % confidence: then it is the difference ± every conversion that one of the two has
+    and the other has not, which holds zero.
 
     Args:
         a: Name of the model.
@@ -82,7 +86,10 @@ def compare_paired(
     n_accounts = int(group.max()) + 1
     gained = (share_a - share_b) * converted
     gains: Floats = np.bincount(group, weights=gained, minlength=n_accounts).astype(np.float64)
-    low, high = _interval(gains, n_resamples, seed)
+    if 0 < np.count_nonzero(gains) < _FEWEST_ACCOUNTS:
+        low, high = _widest(gained)
+    else:
+        low, high = _interval(gains, n_resamples, seed)
     verdict: Verdict = "no difference"
     if low > 0:
         verdict = "model wins"
@@ -99,6 +106,13 @@ def compare_paired(
         verdict=verdict,
         n_accounts=n_accounts,
     )
+
+
+def _widest(gained: Floats) -> tuple[float, float]:
+    """Return the interval that claims nothing: each conversion might have gone the other way."""
+    # Apart by sign: no rounding can leave zero outside.
+    more, fewer = float(gained[gained > 0].sum()), float(-gained[gained < 0].sum())
+    return -2.0 * fewer, 2.0 * more
 
 
 def _interval(gains: Floats, n_resamples: int, seed: int) -> tuple[float, float]:

@@ -272,6 +272,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
         "per_week": handoffs / weeks if weeks else None,
         "found": found,
         "found_by_rules": rules,
+        "places": _places(headline) if headline else 0,
         "precision": found / handoffs if handoffs else None,
         "precision_by_rules": rules / handoffs if handoffs and rules is not None else None,
         "share_handed_over": handoffs / max(summary["n_leads"], 1),

@@ -16,6 +16,7 @@ from intentcast.evaluation.capacity import (
 )
 from intentcast.evaluation.compare import PairedComparison, compare_paired
 from intentcast.evaluation.metrics import (
+    CalibrationLine,
     auc,
     average_precision,
     brier,
@@ -161,7 +162,9 @@ def _metrics(arena: Arena, name: str) -> dict[str, Any]:
     if p is not None:
         base = arena.probability(BASE_RATE)
         assert base is not None, "the base rate is a probability"
-        line = calibration_line(y, p)
+        # The base rate differs between folds only: a slope on that would say nothing.
+        no_line = CalibrationLine(float("nan"), float("nan"))
+        line = no_line if name == BASE_RATE else calibration_line(y, p)
         found |= {
             "brier": brier(y, p),
             "brier_skill": brier_skill(y, p, reference=base),
