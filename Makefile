@@ -17,7 +17,7 @@ setup: $(READY)  ## make .venv with everything, from the hashed lock
 $(READY): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv -q --clear --python $(PYTHON) .venv && \
-	  uv pip sync -q --python $(PY) --require-hashes requirements.lock && \
+	  uv pip sync -q --compile-bytecode --python $(PY) --require-hashes requirements.lock && \
 	  uv pip install -q --python $(PY) --no-deps --no-build-isolation -e . ; \
 	else \
 	  rm -rf .venv && $(PYTHON) -m venv .venv && \

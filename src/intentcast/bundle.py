@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from intentcast.config import DatasetConfig
 from intentcast.errors import BundleError, IntentcastError
@@ -27,7 +26,7 @@ from intentcast.handoff import HandoffSettings
 from intentcast.propensity import BoosterModel, Calibrator, HorizonModel, LogisticModel
 from intentcast.scorecards import Scorecard, read_scorecard
 from intentcast.tiers import TierPolicy
-from intentcast.trees import check_trees
+from intentcast.trees import checked_trees
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -159,6 +158,7 @@ def write_bundle(contents: BundleContents, out: Path, *, created: datetime) -> P
                 for name, data in sorted(contents.files.items())
             },
         }
+        manifest["sha256"] = _own_digest(manifest)
         _write_synced(temporary / MANIFEST, json_bytes(manifest))
         _sync_folder(temporary)
         final = out / f"{contents.name}-{version}"
@@ -173,6 +173,12 @@ def write_bundle(contents: BundleContents, out: Path, *, created: datetime) -> P
             next_step="choose another --out",
         ) from None
     return final
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the manifest's own values, but for the digest itself."""
+    own = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -193,7 +199,7 @@ def _sync_folder(folder: Path) -> None:
 def read_bundle(folder: Path) -> Bundle:
     """Read a bundle: checksums first, then the trees' structure, then the parts.
 
-    Golden rows are checked by `scoring.load_scorer`, which can compute them.
+    Golden rows are checked by `scoring.load_bundle`, which can compute them.
 
     Raises:
         BundleError: Saying which file is wrong and how.
@@ -201,9 +207,10 @@ def read_bundle(folder: Path) -> Bundle:
     files, manifest, digest = _verified_files(folder)
     try:
         return _assemble(folder, files, manifest, digest)
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError) as error:
+        said = " ".join(str(error).split())[:160]
         raise BundleError(
-            f"{folder.name} has a part of another shape ({type(error).__name__}: {error})",
+            f"{folder.name} has a part of another shape ({type(error).__name__}: {said})",
             expected="a bundle that this version wrote",
             next_step="train again with this version",
         ) from None
@@ -226,6 +233,8 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any], str
             expected=f"format {FORMAT}",
             next_step="train again with this version",
         )
+    if manifest.get("sha256") != _own_digest(manifest):
+        raise _damaged(folder, MANIFEST, "contents that do not match its checksum")
     files: dict[str, bytes] = {}
     for name, expected in sorted(listed.items()):
         path = folder / name
@@ -253,7 +262,11 @@ def _damaged(folder: Path, name: str, what: str) -> BundleError:
 def _assemble(
     folder: Path, files: Mapping[str, bytes], manifest: dict[str, Any], digest: str
 ) -> Bundle:
-    parts = {n: json.loads(data) for n, data in files.items() if n.endswith(".json")}
+    parts = {
+        name: json.loads(data, parse_constant=_refuse_constant)
+        for name, data in files.items()
+        if name.endswith(".json")
+    }
     spec = FeatureSpec.from_json(parts["features.json"])
     stored = parts["features.json"]["names"]
     if spec.names != stored or spec.hash != manifest["feature_hash"]:
@@ -273,16 +286,23 @@ def _assemble(
         centroids=arrays["centroids"],
         examples=tuple(tuple(titles) for titles in parts["themes.json"]["examples"]),
     )
+    _same_shapes("themes.npz", themes.idf, (len(themes.vocabulary),))
+    _same_shapes("themes.npz", themes.centroids, (len(themes.names), len(themes.vocabulary)))
     models: dict[int, HorizonModel] = {}
     for days, place in manifest["models"].items():
         learner: LogisticModel | BoosterModel
         if place["step"] == "lightgbm":
             text = files[place["file"]].decode()
-            check_trees(text, n_features=len(spec.names), file=place["file"])
-            learner = BoosterModel(text)
+            learner = BoosterModel(
+                checked_trees(text, n_features=len(spec.names), file=place["file"])
+            )
         else:
             learner = LogisticModel.from_json(parts["logistic.json"][days])
+            for array in (learner.never, learner.mean, learner.scale, learner.weights):
+                _same_shapes("logistic.json", array, (len(spec.names),))
         calibrator = Calibrator.from_json(parts["calibration.json"][days])
+        _same_shapes("calibration.json", calibrator.knots, calibrator.values.shape)
+        _same_shapes("calibration.json", calibrator.covariance, (2, 2))
         models[int(days)] = HorizonModel(place["step"], int(days), learner, calibrator)
     return Bundle(
         name=manifest["name"],
@@ -299,6 +319,16 @@ def _assemble(
         golden=parts["golden.json"],
         manifest=manifest,
     )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} where a number is expected")
+
+
+def _same_shapes(file: str, array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+    """Refuse an array that the arithmetic would read beyond, or that is not finite."""
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{file} has an array of shape {array.shape} or an infinite number in it")
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:

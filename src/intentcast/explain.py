@@ -1,5 +1,6 @@
 """Why a lead has its probability: contributions to the log-odds, grouped, in words."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from intentcast.propensity.margins import Floats
 
 SMALLEST_SHOWN = 0.05
 MOST_SHOWN = 6
+NEVER = "never"
 Group = tuple[str, str]
 
 
@@ -58,16 +60,17 @@ def reasons(
 def _group(name: str, spec: FeatureSpec) -> Group:
     family, measure, subject, _ = name.split(".")
     if family == "fit" and measure == "is":
-        attribute = next(a for a in _attributes(spec) if subject.startswith(f"{a}_"))
-        return "fit_is", attribute
+        return "fit_is", _flags(spec)[name][0]
     if family == "account":
         return measure, subject
     return family, subject
 
 
-def _attributes(spec: FeatureSpec) -> list[str]:
-    """Attribute slugs, longest first, so that a prefix never hides a longer name."""
-    return sorted((name for name, _ in spec.levels), key=lambda name: (-len(name), name))
+@functools.lru_cache(maxsize=8)
+def _flags(spec: FeatureSpec) -> dict[str, Group]:
+    """Return each flag's attribute and level; by place, since names run into one another."""
+    pairs = [(name, level) for name, levels in spec.levels for level in (*levels, OTHER)]
+    return dict(zip(spec.names[len(spec.names) - len(pairs) :], pairs, strict=True))
 
 
 def _text(group: Group, named: Mapping[str, float], spec: FeatureSpec) -> str:
@@ -81,7 +84,7 @@ def _nearest(wanted: int, spec: FeatureSpec) -> int:
 
 def _ago(days: float) -> str:
     if math.isnan(days):
-        return "never"
+        return NEVER
     return "today" if days < 1 else "yesterday" if days < 2 else f"{days:.0f} days ago"
 
 
@@ -93,6 +96,8 @@ def _engaged(_words: str, _subject: str, named: Mapping[str, float], spec: Featu
     window = _nearest(30, spec)
     active = named[f"engagement.active_days.any.{window}d"]
     last = _ago(named["engagement.days_since_last.any.days"])
+    if last == NEVER:
+        return "never active"
     return f"active on {active:.0f} of the last {window} days, last {last}"
 
 
@@ -132,9 +137,10 @@ def _worth(_words: str, _subject: str, named: Mapping[str, float], spec: Feature
 
 
 def _age(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
-    days = named[f"lifecycle.age.{subject}.days"]
-    what = "known as a lead" if words == "lead" else "first engaged"
-    return f"{what} {_ago(days)}"
+    ago = _ago(named[f"lifecycle.age.{subject}.days"])
+    if words == "lead":
+        return f"became a lead {ago}"
+    return "never engaged" if ago == NEVER else f"first engaged {ago}"
 
 
 def _number(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
@@ -142,17 +148,16 @@ def _number(words: str, subject: str, named: Mapping[str, float], _spec: Feature
     return f"{words}: {'unknown' if math.isnan(value) else f'{value:,.0f}'}"
 
 
-def _level(words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
-    prefix = f"fit.is.{subject}_"
+def _level(words: str, subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
     level = next(
         (
-            name.removeprefix(prefix).removesuffix(".flag")
-            for name, value in named.items()
-            if name.startswith(prefix) and value == 1.0
+            level
+            for name, (attribute, level) in _flags(spec).items()
+            if attribute == subject and named[name] == 1.0
         ),
         "unknown",
     )
-    return f"{words}: {level.replace('_', ' ')}"
+    return f"{words}: {level}"
 
 
 _WORDS: dict[str, Callable[[str, str, Mapping[str, float], FeatureSpec], str]] = {

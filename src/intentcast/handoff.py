@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from intentcast.features import FeatureSpec
-from intentcast.features.spec import slug
 from intentcast.stages import StageSignal
 from intentcast.tiers import TierPolicy
 
@@ -110,7 +109,11 @@ def _consistency(
 def _focus(criteria: Criteria, features: Mapping[str, float], spec: FeatureSpec) -> CriterionResult:
     half_life = min(spec.half_lives_days, key=lambda days: abs(days - criteria.core_half_life_days))
     unit = f"{half_life:g}".replace(".", "_") + "d_halflife"
-    core = {slug(name) for name in spec.core_themes}
+    core = {
+        name
+        for theme, name in zip(spec.themes, spec.theme_names, strict=False)
+        if theme in spec.core_themes
+    }
     attention = {
         name: features[f"theme.recency_weighted.{name}.{unit}"] for name in spec.theme_names
     }

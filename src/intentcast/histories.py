@@ -1,5 +1,6 @@
 """One lead's history, as a service sends it, as a data set of one: the same path from there on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from intentcast.snapshots import attributes_as_of, known_as_of
 from intentcast.sources.dataset import EVENT_ORDER, Dataset, first_of_each_event, with_known_at
 
 Attribute = str | float | int | bool | None
+# Columns of leads and accounts that are not attributes, whatever a request calls its attributes.
+_KEYS = frozenset({"lead_id", "account_id", "created_at"})
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ def dataset_of(history: LeadHistory, config: DatasetConfig) -> Dataset:
     account = history.account_id or f"lead:{history.lead_id}"
     people = sorted({event.lead_id for event in history.events} | {history.lead_id})
     wanted = [*config.attributes.numeric, *config.attributes.categorical]
-    of_account = [n for n in history.account_attributes if n not in history.attributes]
-    of_lead = {n: None for n in wanted if n not in of_account} | dict(history.attributes)
-    of_lead = {"source": None} | of_lead
+    given = {n: value for n, value in history.attributes.items() if n not in _KEYS}
+    of_account = [n for n in history.account_attributes if n not in given and n not in _KEYS]
+    of_lead = {"source": None} | {n: None for n in wanted if n not in of_account} | given
     leads = pl.DataFrame(
         {
             "lead_id": people,
@@ -166,17 +169,23 @@ def history_from_dataset(dataset: Dataset, snapshot: pl.DataFrame) -> LeadHistor
         as_of=as_of,
         account_id=account_id,
         attributes={
-            name: float(value) if name in wanted.numeric and value is not None else value
+            name: _number(value) if name in wanted.numeric else value
             for name, value in values.items()
             if name in dataset.leads.columns
         },
         account_attributes={
-            name: float(value) if name in wanted.numeric and value is not None else value
+            name: _number(value) if name in wanted.numeric else value
             for name, value in values.items()
             if name not in dataset.leads.columns
         },
         events=tuple(EngagementEvent(**row) for row in known.select(names).iter_rows(named=True)),
     )
+
+
+def _number(text: str | None) -> float | None:
+    """Return a numeric attribute's value, read as for features; None where it is not finite."""
+    number = pl.Series([text], dtype=pl.String).cast(pl.Float64, strict=False)[0]
+    return number if number is not None and math.isfinite(number) else None
 
 
 def history_to_json(history: LeadHistory) -> dict[str, Any]:

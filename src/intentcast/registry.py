@@ -125,9 +125,9 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
         ) from None
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    store.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{(store / 'mlflow.db').resolve()}"
     try:
+        store.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise InputError(

@@ -33,9 +33,14 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: If a file is damaged, or a golden probability is off by more than 1e-9.
     """
     bundle = read_bundle(folder)
+    if not bundle.golden:
+        raise BundleError(
+            f"{folder.name} has no golden rows",
+            expected="golden.json with requests and their probabilities",
+            next_step="train again with this version",
+        )
     for row in bundle.golden:
-        _, predicted = predict_history(bundle, history_from_json(row["request"]))
-        off = np.abs(predicted.probabilities[0] - np.array(row["probabilities"])).max()
+        off = _golden_gap(bundle, row)
         if not off <= GOLDEN_TOLERANCE:
             raise BundleError(
                 f"{folder.name} gives a golden row's probability off by {off:.2g}",
@@ -43,6 +48,23 @@ def load_bundle(folder: Path) -> Bundle:
                 next_step="train again with the libraries installed here",
             )
     return bundle
+
+
+def _golden_gap(bundle: Bundle, row: Mapping[str, Any]) -> float:
+    """Return the largest distance from a golden row's probabilities."""
+    try:
+        _, predicted = predict_history(bundle, history_from_json(row["request"]))
+        gaps = np.abs(predicted.probabilities - np.array([row["probabilities"]], dtype=np.float64))
+    # Whatever a part that cannot be right raises where it is used, the bundle is what is wrong.
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise BundleError(
+            f"{bundle.name} {bundle.version} cannot answer a golden row "
+            f"({type(error).__name__}: {said})",
+            expected="the answers in golden.json",
+            next_step="train again with this version",
+        ) from None
+    return float(gaps.max()) if gaps.shape == predicted.probabilities.shape else float("inf")
 
 
 class Predictor(Protocol):

@@ -41,8 +41,11 @@ _INTEGER = re.compile(r"-?[0-9]{1,10}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
-def check_trees(text: str, *, n_features: int, file: str) -> int:
-    """Check a model's text and return how many trees it has.
+def checked_trees(text: str, *, n_features: int, file: str) -> str:
+    """Return a model's text up to the end of its trees, after every byte of that was checked.
+
+    Importances and parameters, which follow, do not enter predictions, and LightGBM's reading of
+    them is no safer: they are left out.
 
     Args:
         text: LightGBM's model file.
@@ -80,7 +83,7 @@ def check_trees(text: str, *, n_features: int, file: str) -> int:
             raise _wrong(file, f"tree {number} not where it is announced")
         place = f"{file}, tree {number}"
         _check_tree(_fields(block, _TREE, place), n_features, place)
-    return len(sizes)
+    return f"{trees_text}{marker}\n"
 
 
 def _fields(block: str, keys: Sequence[str], file: str) -> dict[str, str]:

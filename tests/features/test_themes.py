@@ -64,6 +64,12 @@ def test_content_that_shares_no_word_has_no_theme(themes):
     assert theme_of(themes, "/careers/accountant", "2024", "") == ["none"] * 3
 
 
+def test_a_known_word_that_no_theme_uses_is_no_sign_of_any():
+    themes = fit_themes(CONTENTS, seeds=SEEDS, n_clusters=0, seed=7)
+    assert "warehouse" in themes.vocabulary
+    assert theme_of(themes, "Warehouse") == ["none"]
+
+
 def test_absent_content_is_not_content(themes):
     assert themes.assign([None, "/pricing"]) == [-1, 0]
 

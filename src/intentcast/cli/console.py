@@ -76,21 +76,26 @@ def instant(text: str | None, *, default: datetime) -> datetime:
     """Read `--as-of`: a date is its first instant, a zone-less time is UTC.
 
     Raises:
-        InputError: If it is neither.
+        InputError: If it is neither, or not between 1990 and 2099.
     """
     if text is None:
         return default
     try:
         if len(text) == len("2026-01-31"):
-            return datetime.combine(date.fromisoformat(text), clock(), tzinfo=UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+            moment = datetime.combine(date.fromisoformat(text), clock())
+        else:
+            moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if not 1990 <= moment.year < 2100:
+            raise ValueError
+    except (ValueError, OverflowError):
         raise InputError(
             f"--as-of {text[:40]!r}",
-            expected="a date or an instant, such as 2026-01-31 or 2026-01-31T09:00:00Z",
+            expected="a date or an instant between 1990 and 2099, such as 2026-01-31 or "
+            "2026-01-31T09:00:00Z",
             next_step="correct it",
         ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def open_dataset(folder: Path, say: Callable[[str], None]) -> "Dataset":
@@ -121,7 +126,8 @@ def newest_bundle(folder: Path | None) -> Path:
     """
     if folder is not None:
         return folder
-    found = [path.parent for path in BUNDLES.glob("*/manifest.json")]
+    # A name that begins with a dot is a bundle still being written.
+    found = [path.parent for path in BUNDLES.glob("[!.]*/manifest.json")]
     if not found:
         raise InputError(
             f"no bundle in {BUNDLES}",

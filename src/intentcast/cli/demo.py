@@ -22,7 +22,8 @@ HELP = (
     "The whole job in a few minutes: a simulated team's data, then real data, then HTTP.\n\n"
     "Backtests data/sample and The Complete Journey (2,469 real households, extra 'examples'), "
     "says whether the model beats the points table, explains one lead in words, starts the "
-    "server, asks it for one prediction, prints the answer and stops it."
+    "server, asks it for one prediction, prints the answer and stops it.\n\n"
+    "Example: intentcast demo --out out/demo"
 )
 _START_SECONDS = 60
 

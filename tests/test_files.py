@@ -1,0 +1,56 @@
+import math
+import os
+import stat
+
+import pytest
+
+from intentcast.errors import InputError
+from intentcast.files import json_bytes, write_atomic
+
+
+def test_the_file_has_the_bytes_and_nothing_is_left_beside_it(tmp_path):
+    path = tmp_path / "new" / "folder" / "report.json"
+    write_atomic(path, b"one")
+    write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_place_below_a_file_is_refused_and_nothing_is_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="Expected: a folder that can be written to"):
+        write_atomic(tmp_path / "file" / "report.json", b"one")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_in_the_files_place_is_refused_and_nothing_is_left_beside_it(tmp_path):
+    (tmp_path / "report.json" / "inner").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"cannot write .*report\.json"):
+        write_atomic(tmp_path / "report.json", b"one")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        write_atomic(tmp_path / "report.json", b"one")
+
+
+def test_a_full_disk_leaves_the_old_file_whole():
+    """A file that only grows: /dev/full takes no byte, so a write there fails like a full disk."""
+    with pytest.raises(InputError, match="cannot write"):
+        write_atomic(__import__("pathlib").Path("/proc/report.json"), b"one")
+
+
+def test_json_is_text_in_utf8_that_ends_with_a_line():
+    assert json_bytes({"naïve": [1, 2.5, None]}).decode() == (
+        '{\n "naïve": [\n  1,\n  2.5,\n  null\n ]\n}\n'
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_json_cannot_say_is_refused(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_bytes({"p": value})

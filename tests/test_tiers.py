@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intentcast.files import json_bytes
+from intentcast.tiers import TierPolicy, policy_from_capacity
+from tests.fixtures_world import EVERY_DAYS, HORIZONS, trained, world
+
+POLICY = TierPolicy(
+    horizon_days=90, hot=0.5, warm=0.2, handoffs_per_week=3, n_leads=10, n_weeks=2.0
+)
+
+
+def policy(probabilities, leads, times, *, per_week=1, every_days=7):
+    return policy_from_capacity(
+        np.array(probabilities, float),
+        np.array(leads),
+        np.array(times, np.int64),
+        handoffs_per_week=per_week,
+        every_days=every_days,
+        horizon_days=90,
+    )
+
+
+def first_reach(probabilities, leads, times, threshold):
+    """Leads that reach a threshold at some time: each is handed over once, when it first does."""
+    return len({lead for lead, p in zip(leads, probabilities, strict=True) if p >= threshold})
+
+
+def test_a_tier_begins_at_its_threshold():
+    assert POLICY.tiers(np.array([0.5, np.nextafter(0.5, 0), 0.2, np.nextafter(0.2, 0)])) == [
+        "hot", "warm", "warm", "cold",
+    ]  # fmt: skip
+
+
+def test_hot_is_the_capacity_th_largest_of_the_leads_best_probabilities():
+    # Two weeks at one a week: the second largest of 0.9 (A), 0.7 (B), 0.4 (C).
+    found = policy([0.9, 0.3, 0.7, 0.4, 0.6], ["A", "A", "B", "C", "B"], [0, 7, 0, 0, 7])
+    assert found.hot == 0.7
+    assert (found.n_leads, found.n_weeks) == (3, 2.0)
+
+
+def test_warm_lets_four_times_as_many_leads_reach_it():
+    p = np.linspace(0.99, 0.01, 50)
+    found = policy(p, np.arange(50), np.zeros(50), per_week=2)
+    assert (found.hot, found.warm) == (p[1], p[7])
+
+
+def test_where_there_are_fewer_leads_than_capacity_every_one_is_hot():
+    found = policy([0.9, 0.1], ["A", "B"], [0, 0], per_week=5)
+    assert (found.hot, found.warm) == (0.1, 0.1)
+
+
+def test_without_leads_nobody_would_be_hot():
+    found = policy([], [], [])
+    assert (found.hot, found.warm) == (1.0, 1.0)
+
+
+def test_as_of_times_further_apart_are_more_weeks_of_capacity():
+    p, leads = np.linspace(0.9, 0.1, 9), np.arange(9)
+    assert policy(p, leads, np.zeros(9), every_days=7).hot == p[0]
+    assert policy(p, leads, np.zeros(9), every_days=28).hot == p[3]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 3), st.floats(0, 1)),
+        min_size=1,
+        max_size=60,
+        unique_by=lambda row: row[:2],
+    ),
+    st.integers(1, 6),
+)
+def test_handing_over_whoever_first_reaches_hot_takes_up_the_capacity(rows, per_week):
+    leads, times, p = (np.array(column) for column in zip(*rows, strict=True))
+    found = policy(p, leads, times * 7, per_week=per_week)
+    wanted = min(per_week * len(np.unique(times)), len(np.unique(leads)))
+    best = {lead: max(p[leads == lead]) for lead in np.unique(leads)}
+    ties = sum(value == found.hot for value in best.values())
+    reached = first_reach(p, leads, times, found.hot)
+    assert wanted <= reached < wanted + ties
+    assert found.warm <= found.hot
+
+
+def test_the_policy_survives_json():
+    assert TierPolicy.from_json(POLICY.to_json()) == POLICY
+    assert POLICY.to_json()["policy"] == "capacity"
+    assert json_bytes(POLICY.to_json())
+
+
+def test_training_sets_hot_for_the_capacity_over_its_out_of_sample_slice():
+    model = trained()
+    fit = model.fitted[HORIZONS[-1]]
+    conversion = world().config.conversion
+    assert model.tiers.horizon_days == conversion.primary_horizon_days == HORIZONS[-1]
+    mature = model.snapshots.filter(
+        model.snapshots["as_of"].dt.offset_by(f"{HORIZONS[-1]}d") <= model.known_by
+    )
+    p = fit.models[fit.champion].calibrator.probabilities(fit.out_of_sample.margins)
+    leads = mature["lead_id"].to_numpy()[fit.out_of_sample.rows]
+    times = mature["as_of"].to_numpy()[fit.out_of_sample.rows]
+    # Thinning may have left out every second as-of time: the gap between those kept is what counts.
+    gap = np.diff(np.unique(times)).min() / np.timedelta64(1, "D")
+    weeks = len(np.unique(times)) * gap / 7
+    assert model.tiers.n_weeks == pytest.approx(weeks)
+    assert gap % EVERY_DAYS == 0
+    wanted = round(world().config.capacity.handoffs_per_week * weeks)
+    reached = first_reach(p, leads, times, model.tiers.hot)
+    assert wanted <= reached <= wanted + 3
