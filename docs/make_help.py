@@ -1,7 +1,7 @@
 """Write docs/help.md: every command's --help, as it is printed 80 columns wide.
 
-    python docs/make_help.py           write it
-    python docs/make_help.py --check   exit 1 if it is out of date
+python docs/make_help.py           write it
+python docs/make_help.py --check   exit 1 if it is out of date
 """
 
 import os

@@ -30,9 +30,7 @@ from intentcast.training import fit_model
 
 CONFIG = LearnerConfig(
     max_rows=4000,
-    features=FeatureSettings(
-        half_lives_days=(7, 30), windows_days=(7, 14, 30), clustered_themes=4
-    ),
+    features=FeatureSettings(half_lives_days=(7, 30), windows_days=(7, 14, 30), clustered_themes=4),
     booster=BoosterSettings(rounds=40),
     logistic=LogisticSettings(inverse_penalties=(0.003, 0.03)),
 )

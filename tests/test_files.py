@@ -1,6 +1,8 @@
 import math
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -38,10 +40,24 @@ def test_a_read_only_folder_is_refused(tmp_path):
         write_atomic(tmp_path / "report.json", b"one")
 
 
-def test_a_full_disk_leaves_the_old_file_whole():
-    """A file that only grows: /dev/full takes no byte, so a write there fails like a full disk."""
-    with pytest.raises(InputError, match="cannot write"):
-        write_atomic(__import__("pathlib").Path("/proc/report.json"), b"one")
+def test_where_there_is_no_room_the_old_file_stays_whole(tmp_path):
+    """A limit on the size of files stops a write half-way, as a full disk would."""
+    path = tmp_path / "report.json"
+    write_atomic(path, b"old")
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from intentcast.errors import InputError\n"
+        "from intentcast.files import write_atomic\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    write_atomic(Path(sys.argv[1]), bytes(5000))\n"
+        "except InputError as error:\n    print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith(f"Found: cannot write {path}")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_json_is_text_in_utf8_that_ends_with_a_line():

@@ -135,7 +135,7 @@ def test_a_window_that_the_model_lacks_is_replaced_by_the_nearest():
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(ConfigError, match="unknown key criteria.active_day"):
+    with pytest.raises(ConfigError, match=r"unknown key criteria\.active_day"):
         parse_settings({"criteria": {"active_day": 3}}, HandoffSettings, source="handoff.toml")
 
 

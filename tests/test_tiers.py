@@ -23,7 +23,7 @@ def policy(probabilities, leads, times, *, per_week=1, every_days=7):
     )
 
 
-def first_reach(probabilities, leads, times, threshold):
+def n_reaching(probabilities, leads, threshold):
     """Leads that reach a threshold at some time: each is handed over once, when it first does."""
     return len({lead for lead, p in zip(leads, probabilities, strict=True) if p >= threshold})
 
@@ -78,7 +78,7 @@ def test_handing_over_whoever_first_reaches_hot_takes_up_the_capacity(rows, per_
     wanted = min(per_week * len(np.unique(times)), len(np.unique(leads)))
     best = {lead: max(p[leads == lead]) for lead in np.unique(leads)}
     ties = sum(value == found.hot for value in best.values())
-    reached = first_reach(p, leads, times, found.hot)
+    reached = n_reaching(p, leads, found.hot)
     assert wanted <= reached < wanted + ties
     assert found.warm <= found.hot
 
@@ -106,5 +106,5 @@ def test_training_sets_hot_for_the_capacity_over_its_out_of_sample_slice():
     assert model.tiers.n_weeks == pytest.approx(weeks)
     assert gap % EVERY_DAYS == 0
     wanted = round(world().config.capacity.handoffs_per_week * weeks)
-    reached = first_reach(p, leads, times, model.tiers.hot)
+    reached = n_reaching(p, leads, model.tiers.hot)
     assert wanted <= reached <= wanted + 3

@@ -157,7 +157,7 @@ def _level(words: str, subject: str, named: Mapping[str, float], spec: FeatureSp
         ),
         "unknown",
     )
-    return f"{words}: {level}"
+    return f"{words}: {level.replace('_', ' ')}"
 
 
 _WORDS: dict[str, Callable[[str, str, Mapping[str, float], FeatureSpec], str]] = {
