@@ -241,3 +241,21 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     coverage = np.mean(held, axis=0)
     assert (coverage >= 0.90).all(), coverage
     assert (coverage <= 0.99).all(), coverage
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shape",
+    [lambda m: sigmoid(-0.5 + 0.7 * m), lambda m: 0.05 + 0.4 * sigmoid(3.0 * m)],
+    ids=["of Platt's form", "a plateau"],
+)
+def test_the_interval_of_an_isotonic_map_covers_the_truth_about_as_often_as_it_says(shape):
+    points = np.array([-3.0, -2.0, -1.0, 0.0, 1.0])
+    covered, n = np.zeros(len(points)), 60
+    for seed in range(n):
+        fitted = fit(seed, 4000, isotonic_from=200, shape=shape, per_account=2)
+        assert fitted.kind in ("isotonic", "none")
+        low, high = fitted.interval(points)
+        covered += (low <= shape(points)) & (shape(points) <= high)
+    assert (covered / n >= 0.85).all()
+    assert 0.90 <= (covered / n).mean() <= 0.995

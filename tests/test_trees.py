@@ -112,7 +112,7 @@ def test_a_wrong_header_or_end_is_refused(text, found):
     ("text", "found"),
     [
         (with_first("left_child", 0), "node 0 reached twice"),
-        (with_first("right_child", 1), "node 1 reached twice"),
+        (with_line("left_child", lambda v: [*v[:-1], v[-2]]), "reached twice"),
         (with_first("left_child", 99), "a child 99 that does not exist"),
         (with_first("left_child", -99), "leaf 98 reached twice, or not there"),
         (with_line("right_child", lambda v: [*v[:-1], v[-2]]), "reached twice"),

@@ -221,7 +221,7 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any], str
         raw = (folder / MANIFEST).read_bytes()
         manifest = json.loads(raw)
         listed = {str(k): str(v["sha256"]) for k, v in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BundleError(
             f"no readable {MANIFEST} in {folder}",
             expected="a bundle folder, such as models/bundles/sample-2026-01-31.1",

@@ -1,12 +1,13 @@
 """From a margin to a probability that holds: fitted on a later slice, kept only if it helps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.propensity.margins import Floats, logit, sigmoid
+from intentcast.propensity.isotonic import between_knots, centred_isotonic, isotonic_widths
+from intentcast.propensity.margins import Floats, sigmoid
 
 Kind = Literal["none", "platt", "isotonic"]
 _Z95 = 1.959963984540054
@@ -26,6 +27,9 @@ class Calibrator:
         values: Isotonic log-odds at the knots, rising.
         covariance: Of (intercept, slope) of Platt's map on the slice, robust to dependence inside
             accounts (sandwich); shape (2, 2).
+        grid: Margins at which the isotonic map's uncertainty is known; empty for the other kinds.
+        below: There, how far the interval reaches below the map, in log-odds.
+        above: Likewise above.
         n: Snapshots in the slice.
         n_converted: Of them, converted.
     """
@@ -36,6 +40,9 @@ class Calibrator:
     knots: Floats
     values: Floats
     covariance: Floats
+    grid: Floats
+    below: Floats
+    above: Floats
     n: int
     n_converted: int
 
@@ -47,7 +54,7 @@ class Calibrator:
     def probabilities(self, margins: Floats) -> Floats:
         """Return calibrated probabilities, strictly between 0 and 1, shape (n,)."""
         if self.kind == "isotonic":
-            log_odds = _between_knots(margins, self.knots, self.values, self.slope)
+            log_odds = between_knots(margins, self.knots, self.values, self.slope)
         else:
             log_odds = self.intercept + self.slope * margins
         return np.clip(sigmoid(log_odds), 1e-6, 1.0 - 1e-6)
@@ -56,15 +63,20 @@ class Calibrator:
         """Return a 95 % interval for the share that converts among leads with this margin.
 
         On the log-odds scale: logit(p) ± 1.96 · sqrt(v), v = (1, m) C (1, m)ᵀ, the delta method for
-        Platt's map. Assumes that the map is of that form; it says how well the level is known, not
-        how one lead will act.
+        Platt's map, which assumes that the map is of that form; for an isotonic map the
+        percentiles of its bootstrap over accounts. It says how well the level is known, not how
+        one lead will act.
         """
         p = self.probabilities(margins)
         centre = np.log(p / (1.0 - p))
-        c = self.covariance
-        variance = c[0, 0] + 2.0 * margins * c[0, 1] + margins * margins * c[1, 1]
-        half = _Z95 * np.sqrt(np.maximum(variance, 0.0))
-        return np.minimum(sigmoid(centre - half), p), np.maximum(sigmoid(centre + half), p)
+        if self.kind == "isotonic":
+            below = np.interp(margins, self.grid, self.below)
+            above = np.interp(margins, self.grid, self.above)
+        else:
+            c = self.covariance
+            variance = c[0, 0] + 2.0 * margins * c[0, 1] + margins * margins * c[1, 1]
+            below = above = _Z95 * np.sqrt(np.maximum(variance, 0.0))
+        return np.minimum(sigmoid(centre - below), p), np.maximum(sigmoid(centre + above), p)
 
     def to_json(self) -> dict[str, Any]:
         """Return the calibrator as JSON values."""
@@ -75,6 +87,9 @@ class Calibrator:
             "knots": self.knots.tolist(),
             "values": self.values.tolist(),
             "covariance": self.covariance.tolist(),
+            "grid": self.grid.tolist(),
+            "below": self.below.tolist(),
+            "above": self.above.tolist(),
             "n": self.n,
             "n_converted": self.n_converted,
         }
@@ -83,7 +98,8 @@ class Calibrator:
     def from_json(cls, raw: dict[str, Any]) -> "Calibrator":
         """Read what `to_json` wrote."""
         arrays: dict[str, Any] = {
-            key: np.array(raw[key], dtype=np.float64) for key in ("knots", "values", "covariance")
+            key: np.array(raw[key], dtype=np.float64)
+            for key in ("knots", "values", "covariance", "grid", "below", "above")
         }
         plain: dict[str, Any] = {key: value for key, value in raw.items() if key not in arrays}
         return cls(**plain, **arrays)
@@ -151,6 +167,7 @@ def fit_calibrator(
     *,
     isotonic_from: int,
     min_converted: int,
+    seed: int = 7,
 ) -> Calibrator:
     """Fit on a later slice; keep the map only if it clearly helps on the slice's later half.
 
@@ -167,6 +184,7 @@ def fit_calibrator(
         times: As-of times, shape (n,).
         isotonic_from: Converting accounts from which isotonic regression is used.
         min_converted: Fewer conversions, or as few others: no map.
+        seed: Of the isotonic map's bootstrap.
     """
     n_converted = int(converted.sum())
     n_accounts = len(np.unique(clusters[converted == 1.0]))
@@ -174,14 +192,19 @@ def fit_calibrator(
     enough = min(n_converted, len(converted) - n_converted) >= min_converted
     if not (enough and _helps(kind, margins, converted, clusters, times)):
         kind = "none"
-    return _fitted(kind, margins, converted, clusters)
+    fitted = _fitted(kind, margins, converted, clusters)
+    if kind != "isotonic":
+        return fitted
+    grid, below, above = isotonic_widths(margins, converted, clusters, seed=seed)
+    return replace(fitted, grid=grid, below=below, above=above)
 
 
 def _fitted(
     kind: Kind, margins: Floats, converted: Floats, clusters: NDArray[np.int64]
 ) -> Calibrator:
     a, b = fit_platt(margins, converted) if len(margins) else (0.0, 1.0)
-    knots, values = _isotonic(margins, converted) if kind == "isotonic" else (np.empty(0),) * 2
+    none = np.empty(0)
+    knots, values = centred_isotonic(margins, converted) if kind == "isotonic" else (none, none)
     return Calibrator(
         kind=kind,
         slope=1.0 if kind == "none" else b,
@@ -189,6 +212,9 @@ def _fitted(
         knots=knots,
         values=values,
         covariance=platt_covariance(margins, converted, clusters, a=a, b=b),
+        grid=none,
+        below=none,
+        above=none,
         n=len(margins),
         n_converted=int(converted.sum()),
     )
@@ -217,32 +243,4 @@ def _helps(
 def _losses(p: Floats, converted: Floats) -> Floats:
     q = np.clip(p, 1e-6, 1.0 - 1e-6)
     out: Floats = -(converted * np.log(q) + (1.0 - converted) * np.log(1.0 - q))
-    return out
-
-
-def _isotonic(margins: Floats, converted: Floats) -> tuple[Floats, Floats]:
-    """Return knots of centred isotonic regression (Oron and Flournoy 2017), values as log-odds.
-
-    Each level of isotonic regression becomes one knot at its mean margin, so that the map rises
-    strictly between levels; levels of 0 or 1 are pulled in by half an observation.
-    """
-    from sklearn.isotonic import IsotonicRegression
-
-    order = np.lexsort((converted, margins))
-    m, y = margins[order], converted[order]
-    levels = np.asarray(IsotonicRegression().fit_transform(m, y), dtype=np.float64)
-    _, block = np.unique(levels, return_inverse=True)
-    size = np.bincount(block)
-    knots = np.bincount(block, weights=m) / size
-    share = (np.bincount(block, weights=y) + 0.5) / (size + 1.0)
-    values = np.maximum.accumulate(logit(np.clip(share, 0.5 / (len(m) + 1), None)))
-    values = values + 1e-9 * np.arange(len(values))
-    return knots, values
-
-
-def _between_knots(margins: Floats, knots: Floats, values: Floats, slope: float) -> Floats:
-    inside = np.interp(margins, knots, values)
-    below = np.minimum(margins - knots[0], 0.0) * slope
-    above = np.maximum(margins - knots[-1], 0.0) * slope
-    out: Floats = inside + below + above
     return out

@@ -246,4 +246,5 @@ def _calibrate(rows: TrainingRows, sample: OutOfSample, config: LearnerConfig) -
         rows.times[sample.rows],
         isotonic_from=config.calibration.isotonic_from,
         min_converted=config.calibration.min_converted,
+        seed=config.seed,
     )
