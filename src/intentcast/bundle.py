@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +25,7 @@ from intentcast.features import FeatureSpec, Featurizer, ThemeModel
 from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
 from intentcast.propensity import BoosterModel, Calibrator, HorizonModel, LogisticModel
-from intentcast.scorecards import Scorecard, read_scorecard
+from intentcast.scorecards import Scorecard, parse_scorecard
 from intentcast.tiers import TierPolicy
 from intentcast.trees import checked_trees
 
@@ -346,7 +347,8 @@ def _scorecard(folder: Path, files: Mapping[str, bytes]) -> Scorecard | None:
     if "scorecard.toml" not in files:
         return None
     try:
-        return read_scorecard(folder / "scorecard.toml")
+        raw = tomllib.loads(files["scorecard.toml"].decode())
+        return parse_scorecard(raw, source="scorecard.toml")
     except IntentcastError as error:
         raise _damaged(folder, "scorecard.toml", error.found) from None
 

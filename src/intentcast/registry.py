@@ -114,6 +114,7 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
     try:
         import logging
 
+        from alembic.util.exc import CommandError
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import SQLAlchemyError
@@ -123,17 +124,19 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
             expected="the extra 'train'",
             next_step="install intentcast[train], or train with --no-registry",
         ) from None
+    # CommandError: the file is another program's, or a later MLflow's.
+    broken = (MlflowException, SQLAlchemyError, CommandError, OSError)
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = f"sqlite:///{(store / 'mlflow.db').resolve()}"
     try:
         store.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except broken as error:
         raise InputError(
             f"the registry {store / 'mlflow.db'} cannot be opened "
             f"({str(error).splitlines()[0][:120]})",
             expected="an MLflow store on SQLite",
             next_step="move the file away, or give another --registry",
         ) from None
-    return client, (MlflowException, SQLAlchemyError, OSError)
+    return client, broken

@@ -54,7 +54,7 @@ def _golden_gap(bundle: Bundle, row: Mapping[str, Any]) -> float:
     """Return the largest distance from a golden row's probabilities."""
     try:
         _, predicted = predict_history(bundle, history_from_json(row["request"]))
-        gaps = np.abs(predicted.probabilities - np.array([row["probabilities"]], dtype=np.float64))
+        expected = np.array([row["probabilities"]], dtype=np.float64)
     # Whatever a part that cannot be right raises where it is used, the bundle is what is wrong.
     except Exception as error:
         said = " ".join(str(error).split())[:160]
@@ -64,7 +64,9 @@ def _golden_gap(bundle: Bundle, row: Mapping[str, Any]) -> float:
             expected="the answers in golden.json",
             next_step="train again with this version",
         ) from None
-    return float(gaps.max()) if gaps.shape == predicted.probabilities.shape else float("inf")
+    if expected.shape != predicted.probabilities.shape:
+        return float("inf")
+    return float(np.abs(predicted.probabilities - expected).max())
 
 
 class Predictor(Protocol):

@@ -59,7 +59,7 @@ def run(
         _heading("4  One prediction over HTTP")
         say("starting the server")
         with running_server(bundle) as address:
-            print(f"POST {address}/v1/predictions")
+            print(f"POST {address}/v1/predictions   (the answer, shortened)")
             print(_shortened(ask(f"{address}/v1/predictions", history)))
     print(f"\nDone in {time.monotonic() - started:.0f} s; the server is stopped.")
 
@@ -149,11 +149,21 @@ def ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shortened(answer: dict[str, Any]) -> str:
-    """Return the answer as JSON of moderate length: three reasons, the ledger's length."""
-    answer = dict(answer)
-    more = len(answer["reasons"]) - 3
-    answer["reasons"] = answer["reasons"][:3] + ([f"… {more} more"] if more > 0 else [])
+    """Return the answer as JSON for reading: four decimals, an item a line, long lists cut."""
+    answer = {**answer, "reasons": [*answer["reasons"][:2], f"… {len(answer['reasons'])} in all"]}
+    answer["handoff"] = {**answer["handoff"], "criteria": ["…"]}
     if answer["rules"]:
-        lines = len(answer["rules"]["ledger"])
-        answer["rules"] = {**answer["rules"], "ledger": f"… {lines} lines that add up to the score"}
-    return json.dumps(answer, indent=1, ensure_ascii=False)
+        answer["rules"] = {**answer["rules"], "ledger": ["… lines that add up to the score"]}
+    answer["model"] = {**answer["model"], "sha256": answer["model"]["sha256"][:12] + "…"}
+    answer = json.loads(json.dumps(answer), parse_float=lambda text: round(float(text), 4))
+    lines = []
+    for key, value in answer.items():
+        if isinstance(value, list) and value:
+            lines.append(f' "{key}": [')
+            lines += [f"  {json.dumps(item, ensure_ascii=False)}," for item in value]
+            lines[-1] = lines[-1].removesuffix(",")
+            lines.append(" ],")
+        else:
+            lines.append(f' "{key}": {json.dumps(value, ensure_ascii=False)},')
+    lines[-1] = lines[-1].removesuffix(",")
+    return "\n".join(["{", *lines, "}"])

@@ -127,6 +127,7 @@ def run_backtest(
             ]
         snapshots.append(test.with_columns(fold=pl.lit(split.fold, dtype=pl.Int32)))
         folds.append(_summary(model, split, conversion.primary_horizon_days, features))
+    _refuse_nobody(pl.concat(snapshots), splits, dataset)
     predictions = pl.concat(parts).sort("contender", "horizon_days", "as_of", "lead_id")
     return BacktestResult(
         dataset=dataset,
@@ -162,6 +163,18 @@ def _splits(times: list[datetime], first_test: datetime, dataset: Dataset) -> li
     splits = rolling_origin(finished, first_test=first_test, folds=folds, horizon_days=days)
     unfinished = tuple(t for t in times if t > finished[-1])
     return [*splits[:-1], replace(splits[-1], test=splits[-1].test + unfinished)]
+
+
+def _refuse_nobody(snapshots: pl.DataFrame, splits: list[Split], dataset: Dataset) -> None:
+    days = timedelta(days=dataset.config.conversion.primary_horizon_days)
+    if snapshots.filter(pl.col("as_of") + days <= dataset.data_cutoff).is_empty():
+        cohort = dataset.config.cohort
+        raise RefusedError(
+            f"nobody in the cohort at any test whose {days.days} days are over, from "
+            f"{splits[0].test[0]:%Y-%m-%d} on",
+            expected=f"leads that are open and {cohort.rule} within {cohort.within_days} days",
+            next_step="set backtest.first_test earlier, or widen the cohort",
+        )
 
 
 def _learned(

@@ -67,8 +67,8 @@ def fit_booster(
 ) -> BoosterModel:
     """Fit a binary LightGBM on one thread: horizons are fitted side by side instead.
 
-    On a few thousand to a few ten thousand snapshots, two threads of LightGBM took twice as long
-    as one (40,000 x 200: 6.3 s v 3.5 s), and many times as long on a busy machine.
+    On matrices of this size two threads of LightGBM are no faster than one, and slower on a busy
+    machine (`tests/benchmarks/threads.py`).
 
     Args:
         features: Shape (n, n_features); NaN for unknown.
