@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intentcast.labels import label_snapshots
+from intentcast.labels import label_snapshots, was_at_risk
 from tests.conftest import DAY, at, outcome
 
 AS_OF = at("2024-03-04")
@@ -124,3 +124,32 @@ def test_labels_say_for_any_outcomes_what_their_definition_says(
     ]
     moved = [AS_OF + t * DAY for t in moments]
     assert label(dataset, *moved, known_by=AS_OF + known_by * DAY) == expected
+
+
+def test_a_lead_that_had_converted_before_anyone_knew_was_not_at_risk(make_dataset):
+    dataset = make_dataset(
+        outcomes=[outcome("L1", at("2024-02-10"), recorded_at=at("2024-03-10"))],
+    )
+    snapshots = pl.DataFrame(
+        {
+            "lead_id": ["L1", "L1", "L2"],
+            "as_of": [at("2024-02-10"), at("2024-02-12"), at("2024-02-12")],
+            "account_id": ["A1", "A1", "A1"],
+        },
+        schema_overrides={"as_of": pl.Datetime("us", "UTC")},
+    )
+    told = was_at_risk(snapshots, dataset, known_by=at("2024-06-01"))
+    assert told.to_list() == [True, False, True]
+    assert was_at_risk(snapshots, dataset, known_by=at("2024-03-10")).to_list() == [True] * 3
+
+
+def test_a_label_waits_for_the_delay_with_which_outcomes_are_told(make_dataset):
+    dataset = make_dataset(settings={"source_delay_hours": {"outcomes": 48}})
+    snapshots = pl.DataFrame(
+        {"lead_id": ["L1"], "as_of": [at("2024-02-01")], "account_id": ["A1"]},
+        schema_overrides={"as_of": pl.Datetime("us", "UTC")},
+    )
+    ends = at("2024-02-01") + 30 * DAY
+    for known_by, mature in ((ends + DAY, False), (ends + 2 * DAY, True)):
+        label = label_snapshots(snapshots, dataset, horizon_days=30, known_by=known_by)
+        assert label.is_not_null().to_list() == [mature]

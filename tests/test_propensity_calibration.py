@@ -60,10 +60,20 @@ def test_a_separable_slice_gives_a_finite_map():
     assert np.isfinite([a, b]).all()
 
 
-def test_a_map_that_would_fall_is_kept_rising():
-    margins = np.linspace(-2, 2, 500)
-    _, slope = fit_platt(margins, (margins < 0).astype(float))
-    assert slope > 0
+def test_a_map_that_would_fall_is_told_as_it_is_and_not_kept():
+    rng = np.random.default_rng(1)
+    margins = rng.normal(size=2000)
+    converted = (rng.random(2000) < sigmoid(-margins)).astype(float)
+    assert fit_platt(margins, converted)[1] == pytest.approx(-1.0, abs=0.15)
+    kept = fit_calibrator(
+        margins,
+        converted,
+        np.arange(2000),
+        rng.integers(0, 6, 2000),
+        isotonic_from=10**9,
+        min_converted=30,
+    )
+    assert kept.kind == "none"
 
 
 def test_an_empty_slice_leaves_the_identity():

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intentcast.files import json_bytes
+from intentcast.labels import was_at_risk
 from intentcast.tiers import TierPolicy, policy_from_capacity
 from tests.fixtures_world import EVERY_DAYS, HORIZONS, trained, world
 
@@ -23,22 +24,25 @@ def policy(probabilities, leads, times, *, per_week=1, every_days=7):
     )
 
 
-def n_reaching(probabilities, leads, threshold):
-    """Leads that reach a threshold at some time: each is handed over once, when it first does."""
-    return len({lead for lead, p in zip(leads, probabilities, strict=True) if p >= threshold})
-
-
 def test_a_tier_begins_at_its_threshold():
     assert POLICY.tiers(np.array([0.5, np.nextafter(0.5, 0), 0.2, np.nextafter(0.2, 0)])) == [
         "hot", "warm", "warm", "cold",
     ]  # fmt: skip
 
 
-def test_hot_is_the_capacity_th_largest_of_the_leads_best_probabilities():
-    # Two weeks at one a week: the second largest of 0.9 (A), 0.7 (B), 0.4 (C).
-    found = policy([0.9, 0.3, 0.7, 0.4, 0.6], ["A", "A", "B", "C", "B"], [0, 7, 0, 0, 7])
+def test_who_was_hot_before_does_not_take_a_seat():
+    # The second week has one seat. A reached 0.9 the week before; of those who had not, B is best.
+    found = policy(
+        [0.9, 0.3, 0.9, 0.7, 0.6], ["A", "B", "A", "B", "C"], [0, 0, 7, 7, 7], per_week=1
+    )
     assert found.hot == 0.7
-    assert (found.n_leads, found.n_weeks) == (3, 2.0)
+    assert (found.n_leads, found.n_weeks) == (3, 1.0)
+
+
+def test_hot_is_the_capacity_th_largest_where_there_is_no_before():
+    found = policy([0.9, 0.7, 0.4], ["A", "B", "C"], [0, 0, 0], per_week=2)
+    assert found.hot == 0.7
+    assert (found.n_leads, found.n_weeks) == (3, 1.0)
 
 
 def test_warm_lets_four_times_as_many_leads_reach_it():
@@ -75,11 +79,20 @@ def test_as_of_times_further_apart_are_more_weeks_of_capacity():
 def test_handing_over_whoever_first_reaches_hot_takes_up_the_capacity(rows, per_week):
     leads, times, p = (np.array(column) for column in zip(*rows, strict=True))
     found = policy(p, leads, times * 7, per_week=per_week)
-    wanted = min(per_week * len(np.unique(times)), len(np.unique(leads)))
-    best = {lead: max(p[leads == lead]) for lead in np.unique(leads)}
-    ties = sum(value == found.hot for value in best.values())
-    reached = n_reaching(p, leads, found.hot)
-    assert wanted <= reached < wanted + ties
+    distinct = np.unique(times)
+    before = times < distinct[len(distinct) // 2]
+    wanted = per_week * (len(distinct) - len(distinct) // 2)
+
+    def n_new(threshold):
+        hot_before = set(leads[before & (p >= threshold)])
+        return len(set(leads[~before & (p >= threshold)]) - hot_before)
+
+    # Any probability of the later half could be the threshold: none higher fills the seats.
+    news = {float(t): n_new(t) for t in p[~before]}
+    if max(news.values()) >= wanted:
+        assert found.hot == max(t for t, n in news.items() if n >= wanted)
+    else:
+        assert n_new(found.hot) == max(news.values())
     assert found.warm <= found.hot
 
 
@@ -94,17 +107,21 @@ def test_training_sets_hot_for_the_capacity_over_its_out_of_sample_slice():
     fit = model.fitted[HORIZONS[-1]]
     conversion = world().config.conversion
     assert model.tiers.horizon_days == conversion.primary_horizon_days == HORIZONS[-1]
+    at_risk = was_at_risk(model.snapshots, world(), known_by=model.known_by)
     mature = model.snapshots.filter(
-        model.snapshots["as_of"].dt.offset_by(f"{HORIZONS[-1]}d") <= model.known_by
+        (model.snapshots["as_of"].dt.offset_by(f"{HORIZONS[-1]}d") <= model.known_by) & at_risk
     )
     p = fit.models[fit.champion].calibrator.probabilities(fit.out_of_sample.margins)
     leads = mature["lead_id"].to_numpy()[fit.out_of_sample.rows]
     times = mature["as_of"].to_numpy()[fit.out_of_sample.rows]
     # Thinning may have left out every second as-of time: the gap between those kept is what counts.
     gap = np.diff(np.unique(times)).min() / np.timedelta64(1, "D")
-    weeks = len(np.unique(times)) * gap / 7
+    later = np.unique(times)[len(np.unique(times)) // 2 :]
+    weeks = len(later) * gap / 7
     assert model.tiers.n_weeks == pytest.approx(weeks)
     assert gap % EVERY_DAYS == 0
     wanted = round(world().config.capacity.handoffs_per_week * weeks)
-    reached = n_reaching(p, leads, model.tiers.hot)
+    before = times < later[0]
+    hot_before = set(leads[before & (p >= model.tiers.hot)])
+    reached = len(set(leads[~before & (p >= model.tiers.hot)]) - hot_before)
     assert wanted <= reached <= wanted + 3

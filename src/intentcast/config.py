@@ -74,8 +74,8 @@ class Cohort(_Settings):
     """
 
     rule: Literal["engaged", "created", "open"] = "engaged"
-    within_days: int = Field(default=180, ge=1)
-    every_days: int = Field(default=7, ge=1)
+    within_days: int = Field(default=180, ge=1, le=36_500)
+    every_days: int = Field(default=7, ge=1, le=3650)
     start: Instant | None = None
     end: Instant | None = None
 
@@ -91,6 +91,15 @@ class Attributes(_Settings):
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once_and_none_a_key(self) -> "Attributes":
+        names = [*self.numeric, *self.categorical]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} listed twice")
+        if keys := sorted({"lead_id", "account_id", "created_at", "as_of"} & set(names)):
+            raise ValueError(f"{', '.join(keys)} is no attribute")
+        return self
 
 
 class Themes(_Settings):
@@ -122,8 +131,8 @@ class Quarantine(_Settings):
 class SourceDelay(_Settings):
     """Hours from when a thing happened to when the source tells, where rows do not say."""
 
-    events: float = Field(default=0, ge=0)
-    outcomes: float = Field(default=0, ge=0)
+    events: float = Field(default=0, ge=0, le=87_600)
+    outcomes: float = Field(default=0, ge=0, le=87_600)
 
 
 class Columns(_Settings):
@@ -240,11 +249,16 @@ def read_settings(path: Path, model: type[Model]) -> Model:
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+    except OSError as error:
+        is_dataset = model is DatasetConfig
         raise ConfigError(
-            f"no {path.name} in {path.parent}",
-            expected="at least conversion.outcomes and conversion.horizons_days in it",
-            next_step="write one (README, section 'Your own data', shows the smallest)",
+            f"no {path.name} in {path.parent} ({error.strerror})",
+            expected="at least conversion.outcomes and conversion.horizons_days in it"
+            if is_dataset
+            else "a TOML file",
+            next_step="write one (README, section 'Your own data', shows the smallest)"
+            if is_dataset
+            else "check the path",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(

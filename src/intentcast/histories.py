@@ -11,6 +11,7 @@ import polars as pl
 from intentcast.config import DatasetConfig
 from intentcast.contracts import INSTANT, ROW_NUMBER, TABLES
 from intentcast.snapshots import attributes_as_of, known_as_of
+from intentcast.sources import as_text
 from intentcast.sources.dataset import EVENT_ORDER, Dataset, first_of_each_event, with_known_at
 
 Attribute = str | float | int | bool | None
@@ -133,7 +134,12 @@ def dataset_of(history: LeadHistory, config: DatasetConfig) -> Dataset:
 
 
 def _text(value: Attribute) -> str | None:
-    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a value spelled as `sources.as_text` spells columns."""
+    if value is None:
+        return None
+    series = pl.Series("value", [value])
+    text: str | None = series.to_frame().select(as_text("value", series.dtype)).item()
+    return text
 
 
 def _empty(table: str) -> pl.DataFrame:

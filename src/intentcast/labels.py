@@ -26,8 +26,9 @@ def label_snapshots(
             label that forgets it has seen the future.
 
     Returns:
-        Boolean, shape (n_snapshots,), in their order. Null where `as_of + horizon > known_by`:
-        immature, never false. A lead that did nothing is false.
+        Boolean, shape (n_snapshots,), in their order. A lead that did nothing is false. Null, never
+        false, where `as_of + horizon` plus the outcomes' configured delay is after `known_by`:
+        immature.
     """
     conversion = dataset.config.conversion
     conversions = (
@@ -54,7 +55,31 @@ def label_snapshots(
         .sort("position")
     )
     ends = pl.col("as_of") + horizon
+    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
+    is_judged = ends + delay <= known_by
     converted = pl.col("converted_at").is_not_null() & (pl.col("converted_at") < ends)
     return nearest.select(
-        pl.when(ends <= known_by).then(converted.fill_null(value=False)).alias("converted")
+        pl.when(is_judged).then(converted.fill_null(value=False)).alias("converted")
     )["converted"]
+
+
+def was_at_risk(snapshots: pl.DataFrame, dataset: Dataset, *, known_by: datetime) -> pl.Series:
+    """Return whether each snapshot's lead could still convert, by what is known before `known_by`.
+
+    A lead whose conversion was recorded late was in the cohort although it had converted already.
+    Its label is false, but to learn from it would be to learn that the hottest leads do not buy.
+
+    Returns:
+        Boolean, shape (n_snapshots,), in their order; true throughout where conversions recur.
+    """
+    conversion = dataset.config.conversion
+    first = (
+        dataset.outcomes.filter(
+            pl.col("outcome").is_in(conversion.outcomes) & (pl.col("known_at") < known_by)
+        )
+        .group_by("lead_id")
+        .agg(pl.col("occurred_at").min().alias("first"))
+    )
+    joined = snapshots.join(first, on="lead_id", how="left", maintain_order="left")
+    at_risk = (pl.col("first") >= pl.col("as_of")).fill_null(value=True)
+    return joined.select((at_risk | conversion.recurring).alias("at_risk"))["at_risk"]

@@ -157,7 +157,7 @@ def answer(
         spec,
         probability=probability,
         tiers=bundle.tiers,
-        attribute_points=rules["attribute_points"] if rules else None,
+        attribute_points=rules["attribute_points"] if rules and card and card.attributes else None,
     )
     model = bundle.models[bundle.primary_horizon_days]
     found: dict[str, Any] = {

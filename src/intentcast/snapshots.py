@@ -16,9 +16,10 @@ import polars as pl
 from intentcast.config import Cohort
 from intentcast.contracts import INSTANT, Snapshots, validate
 from intentcast.errors import ConfigError, RefusedError
-from intentcast.sources import Dataset
+from intentcast.sources import Dataset, as_text
 
 KNOWN = "known_at"
+_HELPER = "__"
 
 
 class Span(NamedTuple):
@@ -170,11 +171,14 @@ def attributes_as_of(
             expected=f"columns among {', '.join(there)}",
             next_step="correct [attributes] in dataset.toml, or add the column",
         )
-    values = snapshots.select("lead_id", "account_id", "as_of").with_row_index("position")
+    # Helper columns have names that no attribute can have.
+    values = snapshots.select(
+        pl.col("lead_id", "account_id", "as_of").name.prefix(_HELPER)
+    ).with_row_index(f"{_HELPER}position")
     for column in columns:
         entity = "lead" if column in dataset.leads.columns else "account"
         values = _with_attribute(values, dataset, column, entity)
-    return values.sort("position").select(columns)
+    return values.sort(f"{_HELPER}position").select(columns)
 
 
 def _with_attribute(
@@ -182,27 +186,31 @@ def _with_attribute(
 ) -> pl.DataFrame:
     key = f"{entity}_id"
     table = dataset.leads if entity == "lead" else dataset.accounts
-    constant = table.select(key, pl.col(column).cast(pl.String))
+    on = f"{_HELPER}{key}"
+    constant = table.select(
+        pl.col(key).alias(on), as_text(column, table.schema[column]).alias(column)
+    )
     changes = dataset.attribute_changes.filter(
         (pl.col("entity") == entity) & (pl.col("attribute") == column)
     )
-    values = values.join(constant, on=key, how="left", maintain_order="left")
+    values = values.join(constant, on=on, how="left", maintain_order="left")
     if changes.is_empty():
         return values
     # A change at exactly as_of is not yet known: join to the instant just before.
+    at, changed, before = (f"{_HELPER}{name}" for name in ("recorded_at", "changed", "before"))
     known = changes.select(
-        pl.col("entity_id").alias(key), "recorded_at", pl.col("value").alias("changed")
-    ).sort("recorded_at", maintain_order=True)
+        pl.col("entity_id").alias(on),
+        pl.col("recorded_at").alias(at),
+        as_text("value", pl.String()).alias(changed),
+    ).sort(at, maintain_order=True)
+    just_before = (pl.col(f"{_HELPER}as_of") - timedelta(microseconds=1)).alias(before)
     joined = (
-        values.with_columns(just_before=pl.col("as_of") - timedelta(microseconds=1))
-        .sort("just_before")
-        .join_asof(
-            known, left_on="just_before", right_on="recorded_at", by=key, check_sortedness=False
-        )
+        values.with_columns(just_before)
+        .sort(before)
+        .join_asof(known, left_on=before, right_on=at, by=on, check_sortedness=False)
     )
-    has_changed = pl.col("recorded_at").is_not_null()
-    value = pl.when(has_changed).then("changed").otherwise(column).alias(column)
-    return joined.with_columns(value).drop("changed", "recorded_at", "just_before", strict=False)
+    value = pl.when(pl.col(at).is_not_null()).then(changed).otherwise(column).alias(column)
+    return joined.with_columns(value).drop(changed, at, before, strict=False)
 
 
 def snapshots_at(dataset: Dataset, as_of: datetime) -> pl.DataFrame:

@@ -59,11 +59,12 @@ def policy_from_capacity(
     every_days: int,
     horizon_days: int,
 ) -> TierPolicy:
-    """Set `hot` so that capacity's worth of leads reach it, and `warm` for four times as many.
+    """Set `hot` so that capacity's worth of leads newly reach it, and `warm` for four times more.
 
-    A lead is handed over once, when it first reaches the threshold; so over a slice of w weeks the
-    threshold is the (capacity · w)-th largest of the leads' greatest probabilities. Where there
-    are fewer leads than that, every one is hot.
+    A lead is handed over once, when it first reaches the threshold. The first half of the slice's
+    as-of times shows who had reached it before; over the w weeks of the second half, the threshold
+    is the highest that capacity · w leads reach for the first time. Where fewer would reach any,
+    the one that most do. A slice of one as-of time has no before: its best leads fill the week.
 
     Args:
         probabilities: Out of sample, of past as-of times, shape (n,).
@@ -74,20 +75,45 @@ def policy_from_capacity(
         horizon_days: Of the probabilities.
     """
     _, number = np.unique(np.asarray(leads), return_inverse=True)
-    greatest = np.full(int(number.max()) + 1 if len(number) else 0, -np.inf)
-    np.maximum.at(greatest, number, probabilities)
-    falling = np.sort(greatest)[::-1]
-    n_weeks = len(np.unique(times)) * every_days / _DAYS_PER_WEEK
+    n_leads = int(number.max()) + 1 if len(number) else 0
+    distinct = np.unique(times)
+    is_before = times < distinct[len(distinct) // 2] if len(distinct) else np.empty(0, dtype=bool)
+    greatest_before = _greatest(probabilities, number, n_leads, is_before)
+    greatest_after = _greatest(probabilities, number, n_leads, ~is_before)
+    n_weeks = (len(distinct) - len(distinct) // 2) * every_days / _DAYS_PER_WEEK
+    # At threshold t a lead is new if its greatest before is below t and its greatest after is not.
+    falling = np.unique(greatest_after[np.isfinite(greatest_after)])[::-1]
+    reached = _at_least(greatest_after, falling)
+    n_new = reached - _at_least(np.minimum(greatest_before, greatest_after), falling)
 
     def threshold(per_week: float) -> float:
-        k = max(1, round(per_week * n_weeks))
-        return float(falling[min(k, len(falling)) - 1]) if len(falling) else 1.0
+        if len(falling) == 0:
+            return 1.0
+        enough = np.flatnonzero(n_new >= max(1, round(per_week * n_weeks)))
+        return float(falling[enough[0] if len(enough) else int(np.argmax(n_new))])
 
+    hot = threshold(handoffs_per_week)
     return TierPolicy(
         horizon_days=horizon_days,
-        hot=threshold(handoffs_per_week),
-        warm=threshold(handoffs_per_week * WARM_MULTIPLE),
+        hot=hot,
+        warm=min(hot, threshold(handoffs_per_week * WARM_MULTIPLE)),
         handoffs_per_week=handoffs_per_week,
-        n_leads=len(falling),
+        n_leads=n_leads,
         n_weeks=n_weeks,
     )
+
+
+def _greatest(
+    probabilities: Floats, number: NDArray[np.int64], n_leads: int, mask: NDArray[np.bool_]
+) -> Floats:
+    """Return each lead's greatest probability among the masked rows; −inf where it has none."""
+    greatest = np.full(n_leads, -np.inf)
+    np.maximum.at(greatest, number[mask], probabilities[mask])
+    return greatest
+
+
+def _at_least(values: Floats, thresholds: Floats) -> NDArray[np.int64]:
+    """Return how many values reach each threshold."""
+    rising = np.sort(values)
+    out: NDArray[np.int64] = len(rising) - np.searchsorted(rising, thresholds, side="left")
+    return out

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
 from intentcast.features import FeatureMatrix, Featurizer, fit_featurizer
-from intentcast.labels import label_snapshots
+from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.propensity import Fitted, HorizonModel, Step, TrainingRows, fit_ladder
 from intentcast.snapshots import build_snapshots
 from intentcast.sources import Dataset
@@ -94,15 +94,22 @@ def fit_model(
         dataset, known_by=known_by, settings=config.features, seed=config.seed
     )
     features = featurizer.transform(dataset, snapshots)
-    rows = {
-        days: _training_rows(dataset, snapshots, features, days, known_by)
+    at_risk = was_at_risk(snapshots, dataset, known_by=known_by)
+    labels = {
+        days: _where(
+            at_risk,
+            label_snapshots(snapshots, dataset, horizon_days=days, known_by=known_by),
+        )
         for days in conversion.horizons_days
+    }
+    primary_label = labels[conversion.primary_horizon_days]
+    rows = {
+        days: _training_rows(label, snapshots, features, days) for days, label in labels.items()
     }
     say(f"learners for {', '.join(map(str, rows))} days on {len(snapshots):,} snapshots")
     fitted = _fit_horizons(rows, conversion.primary_horizon_days, config)
     primary = rows[conversion.primary_horizon_days]
-    is_mature = snapshots["as_of"] + timedelta(days=conversion.primary_horizon_days) <= known_by
-    leads = snapshots.filter(is_mature)["lead_id"].to_numpy()
+    leads = snapshots["lead_id"].to_numpy()[primary_label.is_not_null().to_numpy()]
     tiers = _tiers(fitted[conversion.primary_horizon_days], primary, leads, dataset)
     n_converted = int(primary.converted.sum())
     return TrainedModel(
@@ -110,14 +117,14 @@ def fit_model(
     )
 
 
+def _where(at_risk: pl.Series, label: pl.Series) -> pl.Series:
+    """Return the label, null where the lead was not at risk."""
+    return pl.select(pl.when(at_risk).then(label).alias("converted"))["converted"]
+
+
 def _training_rows(
-    dataset: Dataset,
-    snapshots: pl.DataFrame,
-    features: FeatureMatrix,
-    days: int,
-    known_by: datetime,
+    label: pl.Series, snapshots: pl.DataFrame, features: FeatureMatrix, days: int
 ) -> TrainingRows:
-    label = label_snapshots(snapshots, dataset, horizon_days=days, known_by=known_by)
     known = label.is_not_null().to_numpy()
     return TrainingRows(
         features=features.values[known],

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intentcast.config import FeatureSettings
+from intentcast.errors import ConfigError
 from intentcast.features import fit_featurizer
 from intentcast.features.spec import NAME_PATTERN
 from intentcast.snapshots import attributes_as_of, build_snapshots
@@ -277,11 +278,56 @@ def test_unseen_types_channels_contents_and_levels_count_as_other(make_dataset):
 
 def test_an_unknown_attribute_sets_no_flag_and_no_number(make_dataset):
     settings = {"attributes": {"categorical": ["job_title"], "numeric": ["employee_count"]}}
-    leads = [{**LEADS[0], "job_title": None, "employee_count": "a few"}, *LEADS[1:]]
+    others = [{**row, "employee_count": "12"} for row in LEADS[1:]]
+    leads = [{**LEADS[0], "job_title": None, "employee_count": "a few"}, *others]
     dataset = make_dataset(leads=leads, settings=settings)
     got = features(fit(dataset), dataset, look())
     assert [n for n, value in got.items() if n.startswith("fit.is.") and value] == []
     assert np.isnan(got["fit.value.employee_count.number"])
+
+
+@pytest.mark.parametrize("size", ["inf", "-inf", "nan", "1e999"])
+def test_a_number_that_is_not_finite_is_unknown(make_dataset, size):
+    settings = {"attributes": {"numeric": ["employee_count"]}}
+    others = [{**row, "employee_count": "12"} for row in LEADS[1:]]
+    dataset = make_dataset(leads=[{**LEADS[0], "employee_count": size}, *others], settings=settings)
+    assert np.isnan(features(fit(dataset), dataset, look())["fit.value.employee_count.number"])
+
+
+def test_a_numeric_attribute_without_any_number_is_refused(make_dataset):
+    settings = {"attributes": {"numeric": ["employee_count"]}}
+    leads = [{**row, "employee_count": "51-200"} for row in LEADS]
+    dataset = make_dataset(leads=leads, settings=settings)
+    with pytest.raises(ConfigError, match=r"employee_count holds no number"):
+        fit(dataset)
+
+
+def test_a_core_theme_that_is_no_theme_is_refused(make_dataset):
+    dataset = make_dataset(settings={"themes": {"core": ["price"], "seeds": {"pricing": "plans"}}})
+    with pytest.raises(ConfigError, match=r"core theme price .* pricing"):
+        fit(dataset)
+
+
+def test_an_attribute_called_position_is_the_attribute(make_dataset):
+    settings = {"attributes": {"numeric": ["position"]}}
+    dataset = make_dataset(leads=[{**row, "position": 5} for row in LEADS], settings=settings)
+    assert features(fit(dataset), dataset, look())["fit.value.position.number"] == 5.0
+
+
+def test_a_level_that_only_changes_name_is_learnt(make_dataset):
+    settings = {"attributes": {"categorical": ["industry"]}}
+    changes = [
+        {
+            "entity": "lead",
+            "entity_id": "L1",
+            "attribute": "industry",
+            "value": "bank",
+            "recorded_at": AS_OF - DAY,
+        }
+    ]
+    leads = [{**row, "industry": None} for row in LEADS]
+    dataset = make_dataset(leads=leads, attribute_changes=changes, settings=settings)
+    assert fit(dataset).spec.levels == (("industry", ("bank",)),)
 
 
 def test_the_vocabulary_is_what_was_known_by_training_time(make_dataset):

@@ -106,6 +106,9 @@ def open_dataset(folder: Path, say: Callable[[str], None]) -> "Dataset":
     n_bad = sum(len(bad.rows) for bad in dataset.quarantined)
     if n_bad:
         say(f"{n_bad:,} rows set aside; `intentcast check {folder}` says which and why")
+    n_copies = sum(bad.n_duplicates for bad in dataset.quarantined)
+    if n_copies:
+        say(f"{n_copies:,} copies of rows already there left out")
     return dataset
 
 

@@ -37,10 +37,13 @@ def run(
     """Score and write."""
     import io
 
+    from intentcast.errors import InputError
     from intentcast.files import write_atomic
     from intentcast.scoring import load_bundle, score
     from intentcast.snapshots import snapshots_at
 
+    if out.suffix not in (".parquet", ".csv"):
+        raise InputError(f"--out {out}", expected="a .parquet or .csv file", next_step="name it so")
     with progress() as say:
         loaded = load_bundle(newest_bundle(bundle))
         dataset = open_dataset(folder, say)

@@ -51,7 +51,8 @@ def run(
     from intentcast.config import read_settings
     from intentcast.handoff import HandoffSettings
     from intentcast.packaging import package
-    from intentcast.scorecards import dataset_scorecards
+    from intentcast.scorecards import dataset_scorecards, read_scorecard
+    from intentcast.scoring import load_bundle
     from intentcast.shipped import shipped
     from intentcast.snapshots import as_of_times, cohort_span
     from intentcast.training import fit_model
@@ -62,11 +63,13 @@ def run(
     )
     with progress() as say:
         dataset = open_dataset(folder, say)
+        cards = dataset_scorecards(dataset)
+        for card in cards[:1]:
+            read_scorecard(card)
         known_by = instant(as_of, default=dataset.data_cutoff)
         times = as_of_times(cohort_span(dataset), dataset.config.cohort.every_days)
         model = fit_model(dataset, times=times, known_by=known_by, config=config, on_progress=say)
         figures = _figures(model)
-        cards = dataset_scorecards(dataset)
         say("writing the bundle")
         bundle = package(
             model,
@@ -77,6 +80,8 @@ def run(
             created=datetime.now(UTC),
             out=out,
         )
+        say("reading it back")
+        load_bundle(bundle)
         registered = None
         if not no_registry:
             from intentcast.registry import register
@@ -107,7 +112,7 @@ def run(
     print(f"{figures['reason']}.")
     for days, row in figures["horizons"].items():
         print(
-            f"  {days:>4} d: {percent(row['base_rate'])} converted on the later slice, "
+            f"  {days:>4} d: {percent(row['base_rate'])} converted out of sample, "
             f"log loss {row['log_loss']:.4f}, calibration {row['calibration']}"
         )
     print(

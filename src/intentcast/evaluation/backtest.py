@@ -1,7 +1,7 @@
 """Rolling-origin backtest: every contender, on the same leads, at the same as-of times."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -58,7 +58,6 @@ class BacktestResult:
     snapshots: pl.DataFrame
     folds: list[FoldModel]
     scorecards: list[Scorecard]
-    rule_tiers: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def run_backtest(
@@ -84,9 +83,15 @@ def run_backtest(
     span = cohort_span(dataset)
     times = as_of_times(span, dataset.config.cohort.every_days)
     conversion = dataset.config.conversion
+    if not times:
+        raise RefusedError(
+            f"no as-of time from {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}",
+            expected="a cohort span with at least one",
+            next_step="set cohort.start and cohort.end inside the recorded data",
+        )
     first_test = dataset.config.backtest.first_test or _two_fifths_from_the_end(times)
     splits = _splits(times, first_test, dataset)
-    parts, folds, snapshots, rule_tiers = [], [], [], []
+    parts, folds, snapshots = [], [], []
     for split in splits:
         say(f"fold {split.fold} of {len(splits)}: training on {len(split.train)} as-of times")
         model = fit_model(
@@ -108,11 +113,6 @@ def run_backtest(
         parts += list(_learned(model, features, test, converted, split.fold))
         for card in scorecards:
             scored = score_snapshots(card, dataset, test)
-            rule_tiers.append(
-                scored.select("lead_id", "as_of", "tier").with_columns(
-                    contender=pl.lit(f"scorecard:{card.name}")
-                )
-            )
             parts += [
                 _rows(
                     f"scorecard:{card.name}",
@@ -135,7 +135,6 @@ def run_backtest(
         snapshots=pl.concat(snapshots),
         folds=folds,
         scorecards=scorecards,
-        rule_tiers=pl.concat(rule_tiers) if rule_tiers else pl.DataFrame(),
     )
 
 

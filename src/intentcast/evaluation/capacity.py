@@ -41,7 +41,7 @@ def handed_over(
     leads: Ints,
     times: Ints,
     *,
-    per_time: int,
+    per_time: float,
     ties: Ties = "expected",
 ) -> list[Floats]:
     """Return, for each contender, how much of each snapshot is handed over, in [0, 1].
@@ -57,7 +57,7 @@ def handed_over(
         converted: 0 or 1 within the horizon of the as-of time, shape (n,).
         leads: Numbers from 0, shape (n,).
         times: As-of times, shape (n,).
-        per_time: Seats at each as-of time.
+        per_time: Seats at each as-of time; a part of a seat is a part of a lead.
         ties: How ties at the edge are broken.
 
     Returns:
@@ -95,7 +95,7 @@ def _seat(score: Floats, tie_break: Floats, available: Floats, seats: float) -> 
 
 
 def precision_at_capacity(
-    score: Floats, converted: Floats, leads: Ints, times: Ints, *, per_time: int
+    score: Floats, converted: Floats, leads: Ints, times: Ints, *, per_time: float
 ) -> PrecisionAtCapacity:
     """Return the share of handed-over leads that convert within the horizon; see `handed_over`."""
     if len(score) == 0:

@@ -54,7 +54,7 @@ def compare_paired(
     leads: Ints,
     accounts: NDArray[np.int64],
     times: Ints,
-    per_time: int,
+    per_time: float,
     n_resamples: int = 2000,
     seed: int = 7,
 ) -> PairedComparison:
@@ -77,7 +77,7 @@ def compare_paired(
         leads: Numbers from 0, shape (n,).
         accounts: Numbers, shape (n,).
         times: As-of times, shape (n,).
-        per_time: Seats at each as-of time.
+        per_time: Seats at each as-of time; a part of a seat is a part of a lead.
         n_resamples: Bootstrap resamples.
         seed: Of the resampling.
     """

@@ -57,7 +57,7 @@ class Arena:
         self.times: Ints = keys["as_of"].dt.timestamp("us").to_numpy()
         cohort = result.dataset.config.cohort
         per_week = result.dataset.config.capacity.handoffs_per_week
-        self.per_time = max(1, round(per_week * cohort.every_days / 7))
+        self.per_time = per_week * cohort.every_days / 7
 
     def score(self, name: str) -> Floats:
         """Return a contender's scores, shape (n,)."""

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from intentcast.config import DatasetConfig, FeatureSettings
+from intentcast.contracts import INSTANT
+from intentcast.errors import ConfigError
 from intentcast.features.account import account_features
 from intentcast.features.fit import fit_features
 from intentcast.features.history import build_history, coded_events
@@ -20,7 +22,7 @@ from intentcast.features.kernel import (
 )
 from intentcast.features.spec import FeatureSpec
 from intentcast.features.themes import ThemeModel, fit_themes
-from intentcast.snapshots import known_as_of
+from intentcast.snapshots import attributes_as_of, known_as_of
 from intentcast.sources import Dataset
 
 
@@ -65,32 +67,44 @@ def fit_featurizer(
         dict(counts), seeds=config.themes.seeds, n_clusters=settings.clustered_themes, seed=seed
     )
     leads = dataset.leads.filter(pl.col("created_at") < known_by)
-    categorical = config.attributes.categorical
-    values = leads.join(
-        dataset.accounts, on="account_id", how="left", suffix="__account", maintain_order="left"
-    )
+    if unknown := [name for name in config.themes.core if name not in themes.names]:
+        raise ConfigError(
+            f"core theme {', '.join(unknown)} in dataset.toml",
+            expected=f"names among {', '.join(themes.names) or 'none: there is no content'}",
+            next_step="correct themes.core, or give the theme a phrase under [themes.seeds]",
+        )
+    # Values as of the end of training time: changes recorded later are not known yet.
+    last = leads.select("lead_id", "account_id", pl.lit(known_by, dtype=INSTANT).alias("as_of"))
+    attributes = (*config.attributes.numeric, *config.attributes.categorical)
+    values = attributes_as_of(dataset, last, attributes)
+    for name in config.attributes.numeric:
+        _refuse_if_none_parses(values[name])
     spec = FeatureSpec(
         half_lives_days=settings.half_lives_days,
         windows_days=settings.windows_days,
         event_types=_frequent(events["event_type"], settings.max_event_types, settings.min_share),
         channels=_frequent(events["channel"], settings.max_channels, settings.min_share),
         themes=themes.names,
-        core_themes=tuple(name for name in config.themes.core if name in themes.names),
+        core_themes=config.themes.core,
         has_accounts=bool(leads["account_id"].is_duplicated().any()),
         has_values=bool(events["value"].is_not_null().any()),
         numeric=config.attributes.numeric,
         levels=tuple(
-            (name, _frequent(_column(values, name), settings.max_levels, settings.min_share))
-            for name in categorical
+            (name, _frequent(values[name], settings.max_levels, settings.min_share))
+            for name in config.attributes.categorical
         ),
     )
     return Featurizer(spec, themes)
 
 
-def _column(values: pl.DataFrame, name: str) -> pl.Series:
-    if name not in values.columns:
-        return pl.Series(name, [], dtype=pl.String)
-    return values[name].cast(pl.String)
+def _refuse_if_none_parses(values: pl.Series) -> None:
+    present = values.drop_nulls()
+    if len(present) and present.cast(pl.Float64, strict=False).is_null().all():
+        raise ConfigError(
+            f"numeric attribute {values.name} holds no number ({present[0][:40]!r} …)",
+            expected="numbers",
+            next_step="list it under attributes.categorical, or convert the column",
+        )
 
 
 def _frequent(values: pl.Series, most: int, min_share: float) -> tuple[str, ...]:

@@ -23,14 +23,7 @@ def fit_features(dataset: Dataset, snapshots: pl.DataFrame, spec: FeatureSpec) -
         return np.empty((len(snapshots), 0))
     values = attributes_as_of(dataset, snapshots, columns)
     parts = (
-        [
-            values.select(
-                pl.col(name).cast(pl.Float64, strict=False).fill_null(float("nan"))
-                for name in spec.numeric
-            ).to_numpy()
-        ]
-        if spec.numeric
-        else []
+        [values.select(_number(name) for name in spec.numeric).to_numpy()] if spec.numeric else []
     )
     for name, levels in spec.levels:
         is_level = [pl.col(name) == level for level in levels]
@@ -41,3 +34,9 @@ def fit_features(dataset: Dataset, snapshots: pl.DataFrame, spec: FeatureSpec) -
         )
         parts.append(flags.to_numpy())
     return np.hstack(parts)
+
+
+def _number(name: str) -> pl.Expr:
+    """The attribute as a finite number, else NaN."""
+    number = pl.col(name).cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number).otherwise(float("nan")).alias(name)

@@ -132,7 +132,7 @@ def fit_platt(margins: Floats, converted: Floats) -> tuple[float, float]:
         a, b = a + float(step[0]), b + float(step[1])
         if float(np.abs(step).max()) < 1e-10:
             break
-    return a, max(b, 1e-3)
+    return a, b
 
 
 def platt_covariance(
@@ -190,7 +190,9 @@ def fit_calibrator(
     n_accounts = len(np.unique(clusters[converted == 1.0]))
     kind: Kind = "isotonic" if n_accounts >= isotonic_from else "platt"
     enough = min(n_converted, len(converted) - n_converted) >= min_converted
-    if not (enough and _helps(kind, margins, converted, clusters, times)):
+    # A falling map would turn the learner's order round: no calibration mends that.
+    rises = len(margins) > 0 and fit_platt(margins, converted)[1] > 0.0
+    if not (enough and rises and _helps(kind, margins, converted, clusters, times)):
         kind = "none"
     fitted = _fitted(kind, margins, converted, clusters)
     if kind != "isotonic":

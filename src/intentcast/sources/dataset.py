@@ -20,6 +20,8 @@ from intentcast.errors import ContractError
 from intentcast.sources.tables import RawTable, find_table, read_table
 from intentcast.sources.typing import apply_types, drop_flags
 
+# Records that end a year before the last one do not end with it.
+_STRAY = timedelta(days=365)
 EVENT_ORDER = (
     "lead_id",
     "known_at",
@@ -212,13 +214,13 @@ def with_known_at(frame: pl.DataFrame, delay_hours: float) -> pl.DataFrame:
 
 
 def first_of_each_event(events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Keep the row of each `event_id` that became known first; return how many went.
+    """Keep the row of each lead's `event_id` that became known first; return how many went.
 
     A copy that becomes known later changes nothing.
     """
     named = events.filter(pl.col("event_id").is_not_null())
     kept = named.sort("known_at", *EVENT_ORDER).unique(
-        subset="event_id", keep="first", maintain_order=True
+        subset=["lead_id", "event_id"], keep="first", maintain_order=True
     )
     unnamed = events.filter(pl.col("event_id").is_null())
     return pl.concat([kept, unnamed]), len(named) - len(kept)
@@ -237,6 +239,20 @@ def _after_the_last_record(events: pl.DataFrame, outcomes: pl.DataFrame) -> date
             expected="at least one event",
             next_step="export the events table again",
         )
+    _refuse_a_stray_end(events, outcomes)
     moment = pl.Series([max(latest)], dtype=INSTANT).item()
     assert isinstance(moment, datetime)
     return moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _refuse_a_stray_end(events: pl.DataFrame, outcomes: pl.DataFrame) -> None:
+    """One mistyped year must not make every label look finished."""
+    times = pl.concat([events["known_at"], outcomes["known_at"]]).sort()
+    usual = times[max(0, len(times) - 2 - len(times) // 1000)]
+    if times[-1] - usual > _STRAY:
+        raise ContractError(
+            f"the last record is of {times[-1]:%Y-%m-%d}, long after nearly all others, which end "
+            f"by {usual:%Y-%m-%d}",
+            expected="records up to one moment, at which the data were extracted",
+            next_step="correct that row, or state data_cutoff in dataset.toml",
+        )

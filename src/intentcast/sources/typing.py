@@ -8,6 +8,8 @@ import polars as pl
 from intentcast.contracts import INSTANT, REQUIRED_COLUMNS, ROW_NUMBER, TABLES
 from intentcast.errors import ContractError
 
+# Up to here, a double holds every whole number.
+_EXACT = 2.0**53
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INSTANT_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -64,7 +66,7 @@ def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) 
             unparsed = pl.col(name).is_not_null() & expression.is_null()
             broken.append(unparsed.alias(f"{name}_is_{kind}"))
     parsed += [
-        _text(name).alias(name)
+        as_text(name, pl.String()).alias(name)
         for name, dtype in frame.schema.items()
         if dtype == pl.String and name not in TABLES[table].columns()
     ]
@@ -98,7 +100,7 @@ def _rename(frame: pl.DataFrame, table: str, renames: Mapping[str, str]) -> pl.D
 def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> pl.Expr:
     column = pl.col(name)
     if target == pl.String:
-        return _text(name)
+        return as_text(name, source)
     if isinstance(target, pl.Datetime):
         if source == pl.String:
             return _instant_from_text(column.str.strip_chars())
@@ -131,9 +133,32 @@ def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> p
     )
 
 
-def _text(name: str) -> pl.Expr:
-    """Text without blanks around it; nothing but blanks is an absent value, as in a CSV."""
-    text = pl.col(name).cast(pl.String).str.strip_chars()
+def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return a column as text, spelled the same whatever type or file it came from.
+
+    No blanks around it, and nothing but blanks is an absent value; whole numbers without a
+    decimal point (17.0 of one table is 17 of another); true and false in lower case.
+
+    Raises:
+        ContractError: If the column holds lists or structures.
+    """
+    if dtype.is_nested():
+        raise ContractError(
+            f"column {name} is of type {dtype}",
+            expected="text, numbers, times or true and false",
+            next_step="export one value per row, or leave the column out",
+        )
+    column = pl.col(name)
+    text = column.cast(pl.String).str.strip_chars()
+    if dtype.is_float():
+        is_whole = column.is_finite() & (column == column.floor()) & (column.abs() < _EXACT)
+        text = (
+            pl.when(is_whole)
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(text)
+        )
+    lower = text.str.to_lowercase()
+    text = pl.when(lower.is_in(["true", "false"])).then(lower).otherwise(text)
     return pl.when(text != "").then(text)
 
 
