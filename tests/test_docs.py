@@ -67,3 +67,17 @@ def test_every_relative_link_leads_somewhere(path):
         if not place.exists() or (anchor and anchor not in anchors(place)):
             lost.append(target)
     assert lost == []
+
+
+def test_the_readme_shows_what_the_demo_printed():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_readme.py"), "--check"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_names_the_command_that_the_gate_calls():
+    assert "\n$ make test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
