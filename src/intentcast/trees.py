@@ -1,8 +1,8 @@
 """Structural check of a LightGBM text model, before LightGBM sees a byte of it.
 
-A damaged text aborts or hangs the process instead of raising (7357 in LightGBM's own tracker), so header and
-trees are read here first, strictly: the known lines once each, sizes, ranges, finite numbers, each
-node reached exactly once, and counts that add up, since contributions divide by them.
+A damaged text aborts or hangs the process instead of raising (7357 in LightGBM's own tracker),
+so header and trees are read here first, strictly: the known lines once each, sizes, ranges, finite
+numbers, each node reached exactly once, and counts that add up, since contributions divide by them.
 """
 
 import math

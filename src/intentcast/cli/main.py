@@ -38,14 +38,21 @@ for command in (simulate, check, train, backtest, score, explain, serve, demo):
     app.command(command.NAME, help=command.HELP)(command.run)
 
 
+_WRONG_COMMAND_LINE = 2
+
+
 def _fail(error: IntentcastError) -> NoReturn:
     """Say what was found, expected and next, in one line, and exit."""
     if "--json" in sys.argv:
-        kind = "refused" if isinstance(error, RefusedError) else "bad input"
-        found = {"kind": kind, "found": error.found, "expected": error.expected}
-        print(json.dumps({"error": found | {"next_step": error.next_step}}))
+        _print_json(error)
     print(f"intentcast: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2 if isinstance(error, InputError) else 3)
+
+
+def _print_json(error: IntentcastError) -> None:
+    kind = "refused" if isinstance(error, RefusedError) else "bad input"
+    found = {"kind": kind, "found": error.found, "expected": error.expected}
+    print(json.dumps({"error": found | {"next_step": error.next_step}}))
 
 
 def main() -> None:
@@ -73,3 +80,22 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None  # the reader went away: nothing to flush to
         sys.exit(0)
+    except OSError as error:
+        _fail(
+            InputError(
+                f"{error.filename or 'a file'} ({error.strerror or error})",
+                expected="files that can be read, and a place that can be written to",
+                next_step="check the path and its permissions",
+            )
+        )
+    except SystemExit as stop:
+        if stop.code == _WRONG_COMMAND_LINE and "--json" in sys.argv:
+            # What is wrong with it is on stderr already, in the words of the option parser.
+            _print_json(
+                InputError(
+                    "a command line that cannot be read",
+                    expected="a command with its arguments and known options",
+                    next_step="read stderr, or --help",
+                )
+            )
+        raise
