@@ -183,8 +183,8 @@ def trained(cli, tmp_path, folder, settings_file, *args):
 @pytest.mark.parametrize(
     ("outcome", "found"),
     [
-        ("order", " of 576 training snapshots converted within 30 days"),
-        ("never", "0 of 576 training snapshots converted within 30 days"),
+        ("order", "336 of 336 training snapshots converted within 30 days"),
+        ("never", "0 of 336 training snapshots converted within 30 days"),
     ],
     ids=["nothing but conversions", "no conversion"],
 )
