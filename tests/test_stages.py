@@ -12,6 +12,7 @@ from tests.fixtures_world import handoff_settings, world, world_snapshots
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+PEOPLE = (("L1", "A1"), ("L2", "A1"), ("L3", "A2"), ("L4", None), ("L5", "A1"))
 
 
 def visit(when, lead="L1", **more):
@@ -27,7 +28,7 @@ def stage_of(make_dataset):
     def stage(events, *signals, lead="L1", as_of=AS_OF):
         leads = [
             {"lead_id": name, "created_at": "2024-01-01", "account_id": account}
-            for name, account in (("L1", "A1"), ("L2", "A1"), ("L3", "A2"), ("L4", None))
+            for name, account in PEOPLE
         ]
         columns = {"content": None, "is_machine": None, "recorded_at": None}
         data = make_dataset(leads=leads, events=[columns | event for event in events])
@@ -116,7 +117,8 @@ def test_people_means_so_many_of_the_account_on_the_same_content(stage_of, event
 def test_a_lead_that_did_not_see_the_shared_content_is_not_among_its_people(stage_of):
     events = [visit(1, content="spec"), visit(2, lead="L2", content="spec")]
     assert stage_of(events, signal("pre-deal", people=2), lead="L2") == "pre-deal"
-    assert stage_of([*events, visit(1, lead="L3")], signal(people=2), lead="L3") == "awareness"
+    shared = signal("pre-deal", people=2)
+    assert stage_of([*events, visit(1, lead="L5", content="faq")], shared, lead="L5") == "awareness"
 
 
 def test_leads_without_an_account_are_nobodys_colleagues(stage_of):

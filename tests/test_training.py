@@ -121,6 +121,25 @@ def test_what_becomes_known_later_is_not_learnt_from():
     assert same(early(), fit(past))
 
 
+def test_words_and_levels_that_appear_later_are_in_no_vocabulary():
+    """Event types, channels, content and job titles of the future, and plenty of them."""
+    data = world()
+    is_later = pl.col("known_at") >= EARLY
+    new = {name: pl.lit("novel") for name in ("event_type", "channel", "content")}
+    events = data.events.with_columns(
+        pl.when(is_later).then(word).otherwise(name).alias(name) for name, word in new.items()
+    )
+    is_young = pl.col("created_at") >= EARLY
+    leads = data.leads.with_columns(
+        pl.when(is_young).then(pl.lit("novel")).otherwise("job_title").alias("job_title")
+    )
+    assert (events["event_type"] == "novel").mean() > 0.1
+    assert (leads["job_title"] == "novel").mean() > 0.1
+    found = fit(replace(data, events=events, leads=leads))
+    assert "novel" not in str(found.featurizer.spec)
+    assert same(early(), found)
+
+
 def test_another_seed_learns_other_trees():
     features = early().features.values
     one, other = (

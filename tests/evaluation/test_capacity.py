@@ -48,6 +48,13 @@ def test_leads_that_tie_at_the_edge_share_the_last_seat():
     assert share.tolist() == [1.0, 0.5, 0.5]
 
 
+@pytest.mark.parametrize(("ties", "taken"), [("worst", [1, 0, 1]), ("best", [1, 1, 0])])
+def test_a_tie_at_the_edge_is_broken_against_or_for_the_contender(ties, taken):
+    score, converted = np.array([3.0, 2.0, 2.0]), np.array([0.0, 1.0, 0.0])
+    [share] = handed_over([score], converted, *one_time(3), per_time=2, ties=ties)
+    assert share.tolist() == taken
+
+
 def test_a_lead_handed_over_makes_room_for_the_next_one_a_week_later():
     scores = np.array([9.0, 5.0, 9.0, 5.0])
     leads, times = np.array([0, 1, 0, 1]), np.array([0, 0, 7, 7])

@@ -1,5 +1,6 @@
 """`intentcast train`."""
 
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,7 +110,7 @@ def run(
     print(
         f"Learnt from {figures['n_snapshots']:,} snapshots known before {known_by:%Y-%m-%d %H:%M}"
     )
-    print(f"{figures['reason']}.")
+    print(textwrap.fill(f"{figures['reason']}.", 80))
     for days, row in figures["horizons"].items():
         print(
             f"  {days:>4} d: {percent(row['base_rate'])} converted out of sample, "

@@ -125,7 +125,9 @@ def write_complete_journey(out: Path) -> None:
         pl.col("home_ownership"),
         "household_comp",
     )
-    events = pl.concat([purchases, mailings]).sort("lead_id", "occurred_at", "content")
+    # By every column: two baskets can agree in all but their value.
+    events = pl.concat([purchases, mailings])
+    events = events.sort("lead_id", "occurred_at", *events.columns[2:], nulls_last=True)
     leads = (
         purchases.group_by("lead_id")
         .agg(created_at=pl.col("occurred_at").min())
