@@ -53,7 +53,7 @@ def test_a_batch_of_leads_and_each_lead_alone_agree_to_the_bit(step):
 @pytest.mark.parametrize("step", ["logistic", "lightgbm"])
 def test_the_whole_answer_is_the_same_from_a_request_as_from_the_data_set(step):
     loaded = bundle(step)
-    for snapshot in list(one_by_one())[::4]:
+    for snapshot in list(one_by_one())[::9]:
         of_request = answer_history(loaded, sent(snapshot), explain=True)
         of_data = answer(loaded, world(), snapshot, explain=True)
         # A request holds nothing that was known later, the data set may.

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from intentcast.cli.console import BundleFolder, newest_bundle
+from intentcast.errors import InputError
 
 NAME = "serve"
 HELP = (
@@ -24,4 +25,11 @@ def run(
     from serving.run import run as run_server
     from serving.settings import Settings
 
-    run_server(Settings(bundle=newest_bundle(bundle), host=host, port=port))
+    place = newest_bundle(bundle)
+    if not (place / "manifest.json").is_file():
+        raise InputError(
+            f"no bundle in {place}",
+            expected="a folder that `intentcast train` wrote",
+            next_step="check the path, or leave --bundle out for the newest",
+        )
+    run_server(Settings(bundle=place, host=host, port=port))

@@ -17,11 +17,13 @@ def write_set_aside(dataset: Dataset, folder: Path) -> list[Path]:
     """
     paths = []
     for bad in dataset.quarantined:
+        path = folder / f"{bad.table}.csv"
         if bad.rows.is_empty():
+            # What an earlier run set aside has been corrected since.
+            path.unlink(missing_ok=True)
             continue
         buffer = io.BytesIO()
         bad.rows.write_csv(buffer)
-        path = folder / f"{bad.table}.csv"
         write_atomic(path, buffer.getvalue())
         paths.append(path)
     return paths
