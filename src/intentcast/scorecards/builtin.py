@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from intentcast.errors import ConfigError
 from intentcast.scorecards.reading import read_scorecard
+from intentcast.shipped import shipped
 from intentcast.sources import Dataset
 
 NAMES = ("playbook", "signals", "crm_linear")
 OWN_FILE = "scorecard.toml"
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-_FOLDERS = (_PACKAGE / "builtin" / "scorecards", _PACKAGE.parents[1] / "models" / "scorecards")
 
 
 def builtin_scorecards() -> list[Path]:
@@ -21,15 +18,8 @@ def builtin_scorecards() -> list[Path]:
     Raises:
         ConfigError: If they are in neither place.
     """
-    for folder in _FOLDERS:
-        paths = [folder / f"{name}.toml" for name in NAMES]
-        if all(path.is_file() for path in paths):
-            return paths
-    raise ConfigError(
-        f"no {', '.join(f'{name}.toml' for name in NAMES)} in {' or '.join(map(str, _FOLDERS))}",
-        expected="the built-in scorecards there",
-        next_step="install the package again, or run from a complete checkout",
-    )
+    folder = shipped("scorecards", in_checkout="models/scorecards")
+    return [folder / f"{name}.toml" for name in NAMES]
 
 
 def dataset_scorecards(dataset: Dataset) -> list[Path]:
