@@ -87,10 +87,22 @@ class Cohort(_Settings):
 
 
 class Attributes(_Settings):
-    """Columns of leads and accounts that say how well the two fit."""
+    """Columns of leads and accounts that say how well the two fit.
+
+    `seniority` is the column of leads whose text tells a person's rank; without it, `job_title`
+    where that is listed under `categorical`.
+    """
 
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    seniority: str | None = None
+
+    @property
+    def rank_column(self) -> str | None:
+        """The column that tells rank, or None."""
+        if self.seniority is not None:
+            return self.seniority
+        return "job_title" if "job_title" in self.categorical else None
 
     @model_validator(mode="after")
     def _each_once_and_none_a_key(self) -> "Attributes":
@@ -166,8 +178,27 @@ class DatasetConfig(_Settings):
     source_delay_hours: SourceDelay = SourceDelay()
 
 
+FeatureFamily = Literal[
+    "recency",
+    "last",
+    "counts",
+    "value",
+    "consistency",
+    "coherence",
+    "acceleration",
+    "escalation",
+    "dormancy",
+    "account",
+    "lifecycle",
+    "fit",
+]
+
+
 class FeatureSettings(_Settings):
-    """Which features are computed; what their vocabulary is, is learnt from training time."""
+    """Which features are computed; what their vocabulary is, is learnt from training time.
+
+    `without` names families of features that are left out.
+    """
 
     half_lives_days: tuple[_HalfLife, ...] = (3.0, 14.0, 45.0, 120.0)
     windows_days: tuple[_Window, ...] = (7, 14, 30, 90)
@@ -176,6 +207,7 @@ class FeatureSettings(_Settings):
     max_levels: int = Field(default=20, ge=1)
     min_share: float = Field(default=0.001, ge=0, lt=1)
     clustered_themes: int = Field(default=12, ge=0)
+    without: tuple[FeatureFamily, ...] = ()
 
     @field_validator("half_lives_days", "windows_days")
     @classmethod

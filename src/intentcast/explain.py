@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from intentcast.features import FeatureSpec
+from intentcast.features.columns import DORMANT_DAYS, SENIOR_WINDOWS, SHARED_DAYS
 from intentcast.features.spec import OTHER
 from intentcast.propensity.margins import Floats
 
@@ -32,7 +33,7 @@ class Reason:
 
 
 def reasons(
-    spec: FeatureSpec, values: Sequence[float], contributions: Floats
+    spec: FeatureSpec, named: Mapping[str, float], names: Sequence[str], contributions: Floats
 ) -> tuple[Reason, ...]:
     """Return the strongest groups of features, largest first; small ones are left out.
 
@@ -40,13 +41,13 @@ def reasons(
     voice: their contributions are summed before anything is said.
 
     Args:
-        spec: Names the features.
-        values: The lead's features, shape (n_features,).
+        spec: With every family on; says what there is to tell.
+        named: The lead's features of that specification, by name.
+        names: The model's features, shape (n_features,).
         contributions: To the log-odds, shape (n_features + 1,), the average lead's last.
     """
-    named = dict(zip(spec.names, values, strict=True))
     totals: dict[Group, float] = {}
-    for name, part in zip(spec.names, contributions[:-1], strict=True):
+    for name, part in zip(names, contributions[:-1], strict=True):
         group = _group(name, spec)
         totals[group] = totals.get(group, 0.0) + float(part)
     ranked = sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0]))
@@ -58,12 +59,31 @@ def reasons(
 
 
 def _group(name: str, spec: FeatureSpec) -> Group:
-    family, measure, subject, _ = name.split(".")
-    if family == "fit" and measure == "is":
+    area, measure, subject, _ = name.split(".")
+    if area == "fit" and measure == "is":
         return "fit_is", _flags(spec)[name][0]
-    if family == "account":
-        return measure, subject
-    return family, subject
+    if area in ("acceleration", "escalation") and measure.startswith(_FOCUSED):
+        return measure.split("_")[0], subject
+    if (area, measure) == ("coherence", "share"):
+        return "theme", subject
+    if area in ("account", "lifecycle"):
+        return _GROUPS.get(measure, measure), subject
+    return _AREAS.get(area, area), subject
+
+
+# Areas, and measures of account and lifecycle, that speak with another's voice.
+_AREAS = {"consistency": "engagement", "acceleration": "engagement"}
+_FOCUSED = ("activity_", "theme_", "engagement_")
+_GROUPS = {
+    "top_rank": "senior_people",
+    "colleagues_won": "colleagues_outcomes",
+    "colleagues_lost": "colleagues_outcomes",
+    "since_colleague_won": "colleagues_outcomes",
+    "hour_regularity": "regularity",
+    "weekday_regularity": "regularity",
+    "since_conversion": "earlier_conversions",
+    "since_return": "earlier_returns",
+}
 
 
 @functools.lru_cache(maxsize=8)
@@ -130,6 +150,80 @@ def _colleagues(words: str, subject: str, named: Mapping[str, float], spec: Feat
     return f"colleagues {'recently engaged' if recent else 'not engaged'}{about}"
 
 
+def _coherent(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    window = _nearest(30, spec)
+    breadth = named[f"coherence.breadth.any.{window}d"]
+    text = f"{'1 theme' if breadth == 1 else f'{breadth:.0f} themes'} in the last {window} days"
+    unit = spec.shape.ladder[spec.shape.middle]
+    core = named.get(f"coherence.core_share.any.{unit}", math.nan)
+    return text if math.isnan(core) else f"{text}, {core:.0%} of recent attention on core themes"
+
+
+def _repeated(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    window = _nearest(30, spec)
+    most = named[f"escalation.most_repeated.any.{window}d"]
+    revisits = named[f"escalation.revisits.any.{window}d"]
+    text = f"the same content up to {_times(most)} in the last {window} days"
+    again = "1 revisit" if revisits == 1 else f"{revisits:.0f} revisits"
+    return f"{text}, {again} within a week" if most else f"no content in the last {window} days"
+
+
+def _woke(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    silence = named["dormancy.silence_broken.any.gap"]
+    if not silence:
+        return f"never silent for {DORMANT_DAYS} days"
+    since = _ago(named["dormancy.since_restart.any.days"])
+    return f"came back {since} after {silence:.0f} silent days"
+
+
+def _shared(_words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    n = named[f"account.shared_content.{subject}.{SHARED_DAYS}d"]
+    what = "1 content" if n == 1 else f"{n:.0f} contents"
+    who = "by several people of the account" if subject == "any" else "by the lead and colleagues"
+    return f"{what} seen {who} in the last {SHARED_DAYS} days"
+
+
+def _seniors(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    window = SENIOR_WINDOWS[0]
+    n = named[f"account.senior_people.any.{window}d"]
+    people = "1 senior person" if n == 1 else f"{n:.0f} senior people"
+    return f"{people} of the account active in the last {window} days"
+
+
+def _history(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    won = named["account.colleagues_won.any.count"]
+    lost = named["account.colleagues_lost.any.count"]
+    return f"colleagues' earlier outcomes: {won:.0f} won, {lost:.0f} lost"
+
+
+def _regular(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+    hours = named["lifecycle.hour_regularity.any.ratio"]
+    weekdays = named["lifecycle.weekday_regularity.any.ratio"]
+    if math.isnan(hours):
+        return "too few events to tell usual hours"
+    say = ["at changing", "at fairly regular", "at regular"]
+    return (
+        f"active {say[int(hours > 0.5) + int(hours > 0.8)]} hours of the day and "
+        f"{say[int(weekdays > 0.5) + int(weekdays > 0.8)].removeprefix('at ')} weekdays"
+    )
+
+
+def _earlier(what: str, kind: str) -> Callable[[str, str, Mapping[str, float], FeatureSpec], str]:
+    def say(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
+        n = named[f"lifecycle.earlier_{kind}s.lead.count"]
+        if not n:
+            return f"never {what} before"
+        return f"{what} {_times(n)} before, last {_ago(named[f'lifecycle.since_{kind}.lead.days'])}"
+
+    return say
+
+
+def _lasted(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
+    window = _nearest(30, spec)
+    minutes = named[f"duration.sum.any.{window}d"] / 60
+    return f"{minutes:,.0f} minutes with content in the last {window} days"
+
+
 def _worth(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
     unit = f"{spec.half_lives_days[-1]:g}".replace(".", "_") + "d_halflife"
     worth = named[f"value.recency_weighted.any.{unit}"]
@@ -166,9 +260,19 @@ _WORDS: dict[str, Callable[[str, str, Mapping[str, float], FeatureSpec], str]] =
     "activity": _did("activity", "{}"),
     "channel": _did("channel", "activity by {}"),
     "value": _worth,
+    "duration": _lasted,
+    "coherence": _coherent,
+    "escalation": _repeated,
+    "dormancy": _woke,
+    "shared_content": _shared,
+    "senior_people": _seniors,
+    "colleagues_outcomes": _history,
+    "regularity": _regular,
+    "earlier_conversions": _earlier("converted", "conversion"),
+    "earlier_returns": _earlier("returned", "return"),
     "people_engaged": _people,
     "colleagues_recency_weighted": _colleagues,
-    "lifecycle": _age,
+    "age": _age,
     "fit": _number,
     "fit_is": _level,
 }

@@ -107,6 +107,8 @@ def _golden_requests(model: TrainedModel) -> list[dict[str, Any]]:
                     event[key] = value
             if spec.has_values:
                 event["value"] = float(rng.integers(1, 500))
+            if spec.has_durations:
+                event["duration_seconds"] = float(rng.integers(1, 900))
             events.append(event)
         attributes: dict[str, Any] = {n: float(rng.integers(1, 1000)) for n in spec.numeric}
         attributes |= {n: _pick(levels, rng) for n, levels in spec.levels if levels}
@@ -135,7 +137,9 @@ def _reference(model: TrainedModel) -> dict[str, Any]:
     for name, column in zip(model.features.names, model.features.values.T, strict=True):
         known = column[~np.isnan(column)]
         reference[name] = {
-            "deciles": np.quantile(known, _DECILES).tolist() if len(known) else [],
+            "deciles": np.quantile(known.astype(np.float64), _DECILES).tolist()
+            if len(known)
+            else [],
             "unknown": float(np.isnan(column).mean()) if len(column) else 0.0,
         }
     return {"n": model.n_snapshots, "features": reference}

@@ -89,13 +89,14 @@ def predict(
     bundle: Predictor, dataset: Dataset, snapshots: pl.DataFrame
 ) -> tuple[Floats, HorizonProbabilities]:
     """Return the features and the probabilities of snapshots, in their order."""
-    features = bundle.featurizer.transform(dataset, snapshots).values
+    features = bundle.featurizer.transform(dataset, snapshots).doubles
     return features, predict_horizons(bundle.models, features)
 
 
 def predict_history(bundle: Predictor, history: LeadHistory) -> tuple[Floats, HorizonProbabilities]:
     """Return the features and the probabilities of one lead's history."""
-    return predict(bundle, dataset_of(history, bundle.config), snapshot_of(history))
+    features = bundle.featurizer.transform_histories([history], bundle.config).doubles
+    return features, predict_horizons(bundle.models, features)
 
 
 def score(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataFrame:
@@ -129,11 +130,22 @@ def score(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataF
 
 def answer_history(bundle: Bundle, history: LeadHistory, *, explain: bool) -> dict[str, Any]:
     """Return the answer of `POST /v1/predictions` for one lead's history."""
-    return answer(bundle, dataset_of(history, bundle.config), snapshot_of(history), explain=explain)
+    return answer(
+        bundle,
+        dataset_of(history, bundle.config),
+        snapshot_of(history),
+        explain=explain,
+        told=predict_history(bundle, history),
+    )
 
 
 def answer(
-    bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame, *, explain: bool
+    bundle: Bundle,
+    dataset: Dataset,
+    snapshot: pl.DataFrame,
+    *,
+    explain: bool,
+    told: tuple[Floats, HorizonProbabilities] | None = None,
 ) -> dict[str, Any]:
     """Return everything that is said of one lead at one as-of time, as JSON values.
 
@@ -142,13 +154,18 @@ def answer(
         dataset: Holds the lead.
         snapshot: One row of `lead_id`, `account_id`, `as_of`.
         explain: Whether reasons and the points ledger are added.
+        told: Features and probabilities, where they are known already.
     """
-    features, predicted = predict(bundle, dataset, snapshot)
+    features, predicted = told or predict(bundle, dataset, snapshot)
     lead_id, as_of = snapshot["lead_id"][0], snapshot["as_of"][0]
     primary = predicted.horizons_days.index(bundle.primary_horizon_days)
     probability = float(predicted.probabilities[0, primary])
-    spec = bundle.featurizer.spec
-    named = dict(zip(spec.names, features[0].tolist(), strict=True))
+    # Words and criteria speak of every family, also of those that the model leaves out.
+    complete = bundle.featurizer.complete
+    spec, everything = complete.spec, features
+    if complete is not bundle.featurizer:
+        everything = complete.transform(dataset, snapshot).doubles
+    named = dict(zip(spec.names, everything[0].tolist(), strict=True))
     card = bundle.scorecard
     rules = score_snapshots(card, dataset, snapshot).row(0, named=True) if card else None
     handoff = judge_handoff(
@@ -190,7 +207,8 @@ def answer(
         }
     if explain:
         contributions = model.learner.contributions(features)[0]
-        found["reasons"] = [asdict(r) for r in reasons(spec, features[0].tolist(), contributions)]
+        names = bundle.featurizer.spec.names
+        found["reasons"] = [asdict(r) for r in reasons(spec, named, names, contributions)]
         if found["rules"] and card:
             lines = ledger(card, dataset, lead_id, as_of).lines
             found["rules"]["ledger"] = [

@@ -127,7 +127,7 @@ def _training_rows(
 ) -> TrainingRows:
     known = label.is_not_null().to_numpy()
     return TrainingRows(
-        features=features.values[known],
+        features=features.doubles[known],
         names=features.names,
         converted=label.drop_nulls().cast(pl.Float64).to_numpy(),
         times=snapshots["as_of"].dt.timestamp("us").to_numpy()[known],

@@ -109,7 +109,7 @@ def run_backtest(
             ).alias("converted")
             for days in conversion.horizons_days
         }
-        features = model.featurizer.transform(dataset, test).values
+        features = model.featurizer.transform(dataset, test).doubles
         parts += list(_learned(model, features, test, converted, split.fold))
         for card in scorecards:
             scored = score_snapshots(card, dataset, test)

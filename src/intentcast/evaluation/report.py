@@ -8,7 +8,8 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from intentcast.evaluation import charts
-from intentcast.features.spec import ANY, OTHER, slug
+from intentcast.features.columns import ANY
+from intentcast.features.spec import OTHER, slug
 
 _CHAMPION = "champion"
 _SCORECARD = "scorecard:"

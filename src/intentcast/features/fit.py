@@ -3,40 +3,74 @@
 import numpy as np
 import polars as pl
 
-from intentcast.features.kernel import Floats
+from intentcast.features.kernel.arrays import Codes, Floats, Singles
 from intentcast.features.spec import FeatureSpec
+from intentcast.features.vocabulary import Vocabulary, coded, distinct
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
 
 
-def fit_features(dataset: Dataset, snapshots: pl.DataFrame, spec: FeatureSpec) -> Floats:
-    """Return numeric attributes (NaN where unknown), then one flag per level.
+def read_fit(
+    dataset: Dataset, snapshots: pl.DataFrame, vocabulary: Vocabulary
+) -> tuple[Floats, Codes]:
+    """Return attributes as known at each as-of time: numbers, and numbers of levels.
+
+    Returns:
+        Numeric attributes, NaN where unknown, shape (n_snapshots, n_numeric); levels, −1 where
+        unknown, shape (n_snapshots, n_categorical).
+    """
+    spec, n = vocabulary.spec, len(snapshots)
+    numbers = np.empty((n, len(spec.numeric)))
+    levels = np.empty((n, len(spec.levels)), dtype=np.int32)
+    columns = [*spec.numeric, *(name for name, _ in spec.levels)]
+    if not columns or not n:
+        return numbers, levels
+    changing = set(dataset.attribute_changes["attribute"].unique()) & set(columns)
+    # What never changes is looked up once per lead, not once per snapshot.
+    once = snapshots.unique("lead_id", keep="any")
+    of_lead = coded(snapshots["lead_id"], range(len(once)), once["lead_id"])
+    still = [column for column in columns if column not in changing]
+    constant = attributes_as_of(dataset, once, still) if still else None
+    moving = attributes_as_of(dataset, snapshots, sorted(changing)) if changing else None
+    for j, name in enumerate(columns):
+        values = moving[name] if moving is not None and name in changing else None
+        at = slice(None) if values is not None else of_lead
+        if values is None:
+            assert constant is not None
+            values = constant[name]
+        if j < len(spec.numeric):
+            numbers[:, j] = as_numbers(values)[at]
+        else:
+            attribute = j - len(spec.numeric)
+            texts = distinct(values)
+            codes = [vocabulary.level_of(attribute, text) for text in texts]
+            levels[:, attribute] = coded(values, codes, texts)[at]
+    return numbers, levels
+
+
+def as_numbers(values: pl.Series) -> Floats:
+    """Return texts as finite numbers; NaN for what is none."""
+    number = values.cast(pl.Float64, strict=False)
+    out = number.fill_null(float("nan")).to_numpy().copy()
+    out[~np.isfinite(out)] = np.nan
+    return out
+
+
+def write_fit(spec: FeatureSpec, numbers: Floats, levels: Codes, out: Singles) -> None:
+    """Write numeric attributes, then one flag per level; see `read_fit`.
 
     A level that training did not see, or saw rarely, sets the flag `other`; an unknown value sets
     none.
-
-    Returns:
-        Shape (n_snapshots, n_numeric + n_flags).
     """
-    columns = [*spec.numeric, *(name for name, _ in spec.levels)]
-    if not columns:
-        return np.empty((len(snapshots), 0))
-    values = attributes_as_of(dataset, snapshots, columns)
-    parts = (
-        [values.select(_number(name) for name in spec.numeric).to_numpy()] if spec.numeric else []
-    )
-    for name, levels in spec.levels:
-        is_level = [pl.col(name) == level for level in levels]
-        is_other = pl.col(name).is_not_null() & ~pl.col(name).is_in(levels)
-        flags = values.select(
-            flag.fill_null(value=False).cast(pl.Float64).alias(str(i))
-            for i, flag in enumerate([*is_level, is_other])
-        )
-        parts.append(flags.to_numpy())
-    return np.hstack(parts)
-
-
-def _number(name: str) -> pl.Expr:
-    """The attribute as a finite number, else NaN."""
-    number = pl.col(name).cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number).otherwise(float("nan")).alias(name)
+    first = spec.first_column["fit"]
+    if first < 0:
+        return
+    n_numeric = numbers.shape[1]
+    out[first : first + n_numeric] = numbers.T
+    at = first + n_numeric
+    out[at:] = 0.0
+    for attribute, (_, names) in enumerate(spec.levels):
+        level = levels[:, attribute]
+        rows = np.flatnonzero(level >= 0)
+        out[at + level[rows], rows] = 1.0
+        at += len(names) + 1

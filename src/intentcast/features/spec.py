@@ -1,23 +1,26 @@
-"""What is computed: the vocabulary learnt on training time, and the feature names in order."""
+"""What is computed: the vocabulary learnt on training time, and the columns that follow from it."""
 
+import functools
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from intentcast.features.columns import ANY, FAMILIES, Column, Family, Shape, blocks
+
 OTHER = "other"
-ANY = "any"
-_NOT_WORD = re.compile(r"[^a-z0-9]+")
-NAME_PATTERN = re.compile(r"^[a-z]+\.[a-z_]+\.[a-z0-9_]+\.[a-z0-9_]+$")
+_NOT_WORD = re.compile(r"[\W_]+")
+NAME_PATTERN = re.compile(r"^[a-z]+\.[a-z_]+\.[^\W A-Z]+\.[a-z0-9_]+$")
 
 
 def slug(text: str) -> str:
-    """Return a name's lower-case form for use inside a feature name."""
+    """Return a name's lower-case form for use inside a feature name; letters of any script stay."""
     return _NOT_WORD.sub("_", text.lower()).strip("_") or "blank"
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Slugs in order; a repeated one gets a number, so that no two features share a name."""
     out: list[str] = []
     for name in map(slug, names):
@@ -26,11 +29,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
             number += 1
             candidate = f"{name}_{number}"
         out.append(candidate)
-    return out
-
-
-def _days(value: float) -> str:
-    return f"{value:g}".replace(".", "_")
+    return tuple(out)
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,11 @@ class FeatureSpec:
         core_themes: The themes of the team's core proposition.
         has_accounts: Whether any account had two leads in training.
         has_values: Whether events carried values in training.
+        has_durations: Whether they carried durations.
         numeric: Numeric attributes.
         levels: Categorical attribute and its learnt levels.
+        seniority: The lead's attribute that tells rank, or "" for none.
+        families: Which families of features are on.
     """
 
     half_lives_days: tuple[float, ...]
@@ -58,76 +60,74 @@ class FeatureSpec:
     core_themes: tuple[str, ...]
     has_accounts: bool
     has_values: bool
+    has_durations: bool
     numeric: tuple[str, ...]
     levels: tuple[tuple[str, tuple[str, ...]], ...]
+    seniority: str = ""
+    families: tuple[Family, ...] = FAMILIES
 
-    @property
-    def type_names(self) -> list[str]:
-        """Event-type groups, `other` last."""
-        return _distinct([*self.event_types, OTHER])
-
-    @property
-    def theme_names(self) -> list[str]:
-        """Theme groups, `other` last."""
-        return _distinct([ANY, *self.themes, OTHER])[1:]
-
-    @property
-    def channel_names(self) -> list[str]:
-        """Channel groups, `other` last."""
-        return _distinct([*self.channels, OTHER])
-
-    @property
-    def groups(self) -> list[tuple[str, str]]:
-        """(Family, subject) of each group of events, in the kernel's order."""
-        groups = [("engagement", ANY)]
-        groups += [("activity", name) for name in self.type_names]
-        groups += [("theme", name) for name in self.theme_names]
-        groups += [("channel", name) for name in self.channel_names]
-        if self.has_values:
-            groups.append(("value", ANY))
-        return groups
-
-    @property
-    def names(self) -> list[str]:
-        """Feature names in the matrix's column order: family.measure.subject.unit."""
-        ladder = [f"{_days(h)}d_halflife" for h in self.half_lives_days]
-        windows = [f"{w}d" for w in self.windows_days]
-        names = [
-            f"{family}.recency_weighted.{subject}.{unit}"
-            for family, subject in self.groups
-            for unit in ladder
-        ]
-        names += [f"{family}.days_since_last.{subject}.days" for family, subject in self.groups]
-        names += [
-            f"{family}.count.{subject}.{unit}"
-            for family, subject in self.counted_groups
-            for unit in windows
-        ]
-        names += [f"engagement.active_days.{ANY}.{unit}" for unit in windows]
-        names += [f"engagement.distinct_content.{ANY}.{unit}" for unit in windows]
-        if self.has_accounts:
-            names += [f"account.people_engaged.{ANY}.{unit}" for unit in windows]
-            names += [
-                f"account.colleagues_recency_weighted.{subject}.{unit}"
-                for subject in [ANY, *self.theme_names]
-                for unit in ladder
-            ]
-        names += ["lifecycle.age.lead.days", "lifecycle.age.first_event.days"]
-        names += [f"fit.value.{name}.number" for name in _distinct(self.numeric)]
-        flags = [
-            f"{attribute} {level}"
-            for (_, levels), attribute in zip(
-                self.levels, _distinct([name for name, _ in self.levels]), strict=True
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """Names of groups, ladders and tables that the columns follow from."""
+        attributes = _distinct(name for name, _ in self.levels)
+        pairs = [
+            (f"{attribute} {level}", text)
+            for (_, levels), attribute in zip(self.levels, attributes, strict=True)
+            for level, text in zip(
+                _distinct([*levels, OTHER]), [*levels, "a level not learnt"], strict=True
             )
-            for level in _distinct([*levels, OTHER])
         ]
-        names += [f"fit.is.{flag}.flag" for flag in _distinct(flags)]
-        return names
+        flags = zip(_distinct(flag for flag, _ in pairs), (text for _, text in pairs), strict=True)
+        return Shape(
+            half_lives_days=self.half_lives_days,
+            windows_days=self.windows_days,
+            types=_distinct([*self.event_types, OTHER]),
+            themes=_distinct([ANY, *self.themes, OTHER])[1:],
+            channels=_distinct([*self.channels, OTHER]),
+            has_core=any(name in self.themes for name in self.core_themes),
+            has_values=self.has_values,
+            has_durations=self.has_durations,
+            has_accounts=self.has_accounts,
+            has_seniority=bool(self.seniority),
+            numeric=_distinct(self.numeric),
+            flags=tuple(flags),
+        )
 
     @property
-    def counted_groups(self) -> list[tuple[str, str]]:
-        """Groups that windowed counts are made of: all but values."""
-        return [group for group in self.groups if group[0] != "value"]
+    def type_names(self) -> tuple[str, ...]:
+        """Event-type groups, `other` last."""
+        return self.shape.types
+
+    @property
+    def theme_names(self) -> tuple[str, ...]:
+        """Theme groups, `other` last."""
+        return self.shape.themes
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Channel groups, `other` last."""
+        return self.shape.channels
+
+    @functools.cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every feature that is on, in the matrix's order."""
+        found = blocks(self.shape)
+        return tuple(c for family in FAMILIES if family in self.families for c in found[family])
+
+    @functools.cached_property
+    def first_column(self) -> dict[Family, int]:
+        """Where each family's columns begin; −1 for a family that is off."""
+        found, first = {}, 0
+        for family, columns in blocks(self.shape).items():
+            is_on = family in self.families
+            found[family] = first if is_on else -1
+            first += len(columns) if is_on else 0
+        return found
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Feature names in the matrix's column order: area.measure.subject.unit."""
+        return [column.name for column in self.columns]
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as JSON values, with the names it gives."""
@@ -146,5 +146,32 @@ class FeatureSpec:
 
     @property
     def hash(self) -> str:
-        """Return the first 16 hex digits of the SHA-256 of the names in order."""
-        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:16]
+        """Return the first 16 hex digits of the SHA-256 of vocabulary, ladders and formulas."""
+        told = json.dumps(
+            [asdict(self), [asdict(column) for column in self.columns]], sort_keys=True
+        )
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def frequent(
+    counts: Sequence[tuple[str, int]],
+    *,
+    most: int,
+    min_share: float,
+    always: re.Pattern[str] | None,
+) -> tuple[str, ...]:
+    """Return the most frequent values above a share, ties by name; in order of name.
+
+    Args:
+        counts: Value and how often it occurs, in any order.
+        most: At most this many.
+        min_share: Of all occurrences.
+        always: Values that match keep a place of their own however rare, so that they are never
+            pooled with others.
+    """
+    total = sum(count for _, count in counts)
+    ranked = sorted(counts, key=lambda row: (-row[1], row[0]))
+    kept = {value for value, count in ranked[:most] if count >= min_share * total}
+    if always:
+        kept |= {value for value, _ in ranked[: 4 * most] if always.search(value)}
+    return tuple(sorted(kept))

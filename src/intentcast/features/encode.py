@@ -1,0 +1,150 @@
+"""A data set's tables as the arrays that the kernel walks over."""
+
+import numpy as np
+import polars as pl
+
+from intentcast.features.kernel.arrays import (
+    ALWAYS,
+    LOST,
+    RETURNED,
+    WON,
+    Codes,
+    Floats,
+    Histories,
+    Ints,
+)
+from intentcast.features.kernel.order import bounds_of, event_order
+from intentcast.features.seniority import rank
+from intentcast.features.vocabulary import Vocabulary, coded, distinct
+from intentcast.sources import Dataset
+
+
+def encode_dataset(dataset: Dataset, snapshots: pl.DataFrame, vocabulary: Vocabulary) -> Histories:
+    """Return the histories of the snapshots' leads and, where accounts count, their colleagues.
+
+    Machine events are left out here, once, so that no feature can count them. The order of any
+    table's rows does not matter.
+
+    Args:
+        dataset: Its leads, events, outcomes and changes of attributes.
+        snapshots: `lead_id`, `account_id`, `as_of`.
+        vocabulary: What training learnt.
+    """
+    spec = vocabulary.spec
+    key = "account_id" if spec.has_accounts else "lead_id"
+    wanted = snapshots[key].unique()
+    people = dataset.leads.filter(pl.col(key).is_in(wanted.implode())).sort("account_id", "lead_id")
+    accounts = people[key].rle_id().cast(pl.Int64).to_numpy()
+    n_leads = len(people)
+    numbers = range(n_leads)
+    ids = people["lead_id"]
+
+    row_lead = coded(snapshots["lead_id"], numbers, ids).astype(np.int64)
+    as_of = _micros(snapshots["as_of"])
+    place = np.lexsort((as_of, row_lead))
+
+    events = _of_these(dataset.events.filter(~pl.col("is_machine").fill_null(value=False)), ids)
+    lead = coded(events["lead_id"], numbers, ids).astype(np.int64)
+    known, occurred = _micros(events["known_at"]), _micros(events["occurred_at"])
+    value, duration = _numbers(events["value"]), _numbers(events["duration_seconds"])
+    lead_events = bounds_of(lead, n_leads)
+    order = event_order(lead, known, occurred, value, duration, lead_events)
+    codes, content = _codes(events, vocabulary)
+
+    outcomes = _outcomes(dataset, ids)
+    ranks = _ranks(dataset, people, spec.seniority)
+    return Histories(
+        account_leads=bounds_of(accounts, int(accounts[-1]) + 1 if n_leads else 0),
+        lead_events=lead_events,
+        lead_outcomes=bounds_of(outcomes[0], n_leads),
+        lead_ranks=bounds_of(ranks[0], n_leads),
+        lead_rows=bounds_of(row_lead, n_leads),
+        created=_micros(people["created_at"]),
+        known=known[order],
+        occurred=occurred[order],
+        codes=codes[order],
+        content=content[order],
+        value=value[order],
+        duration=duration[order],
+        outcome_known=outcomes[1],
+        outcome_occurred=outcomes[2],
+        outcome_kind=outcomes[3],
+        rank_known=ranks[1],
+        rank=ranks[2],
+        as_of=as_of[place],
+        place=place,
+    )
+
+
+def _of_these(frame: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """Keep the rows of these leads."""
+    is_wanted = pl.col("lead_id").cast(pl.String).is_in(ids.implode())
+    return frame.filter(is_wanted)
+
+
+def _micros(column: pl.Series) -> Ints:
+    return np.ascontiguousarray(column.dt.timestamp("us").to_numpy(), dtype=np.int64)
+
+
+def _numbers(column: pl.Series) -> Floats:
+    filled = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return np.ascontiguousarray(filled, dtype=np.float64)
+
+
+def _codes(events: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Codes, Ints]:
+    """Return each event's type, theme and channel, shape (n, 3), and the number of its content."""
+    types, channels = distinct(events["event_type"]), distinct(events["channel"])
+    contents = distinct(events["content"])
+    content = coded(events["content"], range(len(contents)), contents)
+    themes = np.array([*map(vocabulary.theme_of, contents), -1], dtype=np.int32)
+    columns = (
+        coded(events["event_type"], [vocabulary.type_of(text) for text in types], types),
+        themes[content],
+        coded(events["channel"], [vocabulary.channel_of(text) for text in channels], channels),
+    )
+    return np.ascontiguousarray(np.stack(columns, axis=1)), content.astype(np.int64)
+
+
+def kind_of(outcome: str, *, won: tuple[str, ...], lost: tuple[str, ...]) -> int:
+    """Return what an outcome is to the features: a conversion, a closing one, or a return."""
+    return WON if outcome in won else LOST if outcome in lost else RETURNED
+
+
+def _outcomes(dataset: Dataset, ids: pl.Series) -> tuple[Ints, Ints, Ints, Ints]:
+    conversion = dataset.config.conversion
+    outcomes = _of_these(dataset.outcomes, ids)
+    lead = coded(outcomes["lead_id"], range(len(ids)), ids).astype(np.int64)
+    names = distinct(outcomes["outcome"])
+    kinds = [kind_of(n, won=conversion.outcomes, lost=conversion.closing) for n in names]
+    kind = coded(outcomes["outcome"], kinds, names).astype(np.int64)
+    known = _micros(outcomes["known_at"])
+    order = np.lexsort((known, lead))
+    return lead[order], known[order], _micros(outcomes["occurred_at"])[order], kind[order]
+
+
+def _ranks(dataset: Dataset, people: pl.DataFrame, column: str) -> tuple[Ints, Ints, Ints]:
+    """Return the rank in the table of leads, known always, then each change: lead, known, rank."""
+    if column not in people.columns:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none, none
+    first = people.select(
+        pl.col("lead_id").alias("entity_id"),
+        pl.col(column).cast(pl.String).alias("value"),
+        pl.lit(ALWAYS, dtype=pl.Int64).alias("known"),
+    )
+    changes = dataset.attribute_changes.filter(
+        (pl.col("entity") == "lead") & (pl.col("attribute") == column)
+    ).select(
+        "entity_id",
+        pl.col("value").cast(pl.String),
+        pl.col("recorded_at").dt.timestamp("us").alias("known"),
+    )
+    ids = people["lead_id"]
+    told = pl.concat([first, changes]).filter(pl.col("entity_id").is_in(ids.implode()))
+    told = told.sort("entity_id", "known", "value", nulls_last=True, maintain_order=True)
+    lead = coded(told["entity_id"], range(len(ids)), ids).astype(np.int64)
+    titles = distinct(told["value"])
+    ranks = coded(told["value"], [rank(title) for title in titles], titles)
+    order = np.argsort(lead, kind="stable")
+    known = told["known"].to_numpy().astype(np.int64)
+    return lead[order], known[order], np.maximum(ranks, 0).astype(np.int64)[order]
