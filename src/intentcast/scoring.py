@@ -1,6 +1,6 @@
 """Score leads with a bundle: the one path for the command line, the server and notebooks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -219,7 +219,6 @@ def answer(
 
 def warnings_of(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> list[str]:
     """Return what makes this answer weaker than it looks; counts only, never the input itself."""
-    spec = bundle.featurizer.spec
     as_of, account = snapshot["as_of"][0], snapshot["account_id"][0]
     people = dataset.leads.filter(pl.col("account_id") == account)["lead_id"]
     of_account = dataset.events.filter(pl.col("lead_id").is_in(people.implode()))
@@ -229,21 +228,34 @@ def warnings_of(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> lis
         found.append(f"{late} events known at or after as_of were not used")
     if not (events["lead_id"] == snapshot["lead_id"][0]).any():
         found.append("no events of the lead before as_of")
-    human = events.filter(~pl.col("is_machine").fill_null(value=False))
-    found += _unseen(human, "event_type", spec.event_types, "event types")
-    found += _unseen(human, "channel", spec.channels, "channels")
-    themes = bundle.featurizer.themes
-    contents = human["content"].drop_nulls().to_list()
-    unthemed = sum(theme == len(themes.names) for theme in themes.assign(contents))
-    if unthemed:
-        found.append(f"{unthemed} events on content of no known theme")
+    found += unseen_vocabulary(bundle, events)
     found += _unknown_attributes(bundle, dataset, snapshot)
     return found
 
 
-def _unseen(events: pl.DataFrame, column: str, known: Sequence[str], what: str) -> list[str]:
-    n = int((events[column].is_not_null() & ~events[column].is_in(list(known))).sum())
-    return [f"{n} events of {what} not seen in training, counted as other"] if n else []
+def unseen_vocabulary(bundle: Bundle, events: pl.DataFrame) -> list[str]:
+    """Return how many human events are of a type, channel or theme that training did not learn.
+
+    They count as `other`; many of them mean that the bundle is older than the content.
+    """
+    spec, themes = bundle.featurizer.spec, bundle.featurizer.themes
+    human = events.filter(~pl.col("is_machine").fill_null(value=False))
+    found = []
+    for column, known, what in (
+        ("event_type", spec.event_types, "event types"),
+        ("channel", spec.channels, "channels"),
+    ):
+        n = int((human[column].is_not_null() & ~human[column].is_in(list(known))).sum())
+        if n:
+            found.append(f"{n} events of {what} not seen in training, counted as other")
+    counts = human["content"].drop_nulls().value_counts()
+    vocabulary = bundle.featurizer.vocabulary
+    unthemed = sum(
+        n for content, n in counts.iter_rows() if vocabulary.theme_of(content) == len(themes.names)
+    )
+    if unthemed:
+        found.append(f"{unthemed} events on content of no known theme")
+    return found
 
 
 def _unknown_attributes(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> list[str]:

@@ -37,10 +37,12 @@ def run(
     """Score and write."""
     import io
 
+    import polars as pl
+
     from intentcast.errors import InputError
     from intentcast.files import write_atomic
-    from intentcast.scoring import load_bundle, score
-    from intentcast.snapshots import snapshots_at
+    from intentcast.scoring import load_bundle, score, unseen_vocabulary
+    from intentcast.snapshots import known_as_of, snapshots_at
 
     if out.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out {out}", expected="a .parquet or .csv file", next_step="name it so")
@@ -57,6 +59,10 @@ def run(
         else:
             scores.write_parquet(buffer, compression="zstd")
         write_atomic(out, buffer.getvalue())
+        seen = known_as_of(dataset.events, moment).filter(
+            pl.col("lead_id").is_in(snapshots["lead_id"].implode())
+        )
+        warnings = unseen_vocabulary(loaded, seen)
     tiers = dict(
         scores.unique(subset="lead_id", maintain_order=True)["tier"].value_counts().iter_rows()
     )
@@ -68,9 +74,12 @@ def run(
                 "n_leads": len(snapshots),
                 "tiers": dict(sorted(tiers.items())),
                 "model_version": loaded.version,
+                "warnings": warnings,
             }
         )
         return
     counts = ", ".join(f"{tiers.get(tier, 0):,} {tier}" for tier in ("hot", "warm", "cold"))
     print(f"{len(snapshots):,} leads as of {moment:%Y-%m-%d %H:%M} UTC: {counts}")
+    for warning in warnings:
+        print(f"Note: {warning}")
     print(f"Wrote {out} with bundle {loaded.name} {loaded.version}")

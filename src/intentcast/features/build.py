@@ -70,18 +70,22 @@ class Featurizer:
             return self
         return Featurizer(dataclasses.replace(self.spec, families=FAMILIES), self.themes)
 
-    def transform(self, dataset: Dataset, snapshots: pl.DataFrame) -> FeatureMatrix:
+    def transform(
+        self, dataset: Dataset, snapshots: pl.DataFrame, *, room: Singles | None = None
+    ) -> FeatureMatrix:
         """Return the features of each snapshot, from what was known strictly before its as-of time.
 
         Args:
             dataset: Any data set with the same meaning; unseen vocabulary counts as `other`.
             snapshots: `lead_id`, `account_id`, `as_of`; rows in any order.
+            room: At least n_features · n_snapshots numbers to write into, shape (n,), used again
+                and again by a caller that has done with the last matrix; else new memory.
 
         Returns:
             One row per snapshot, in their order; bit-identical for any other rows in the batch.
         """
         histories = encode_dataset(dataset, snapshots, self.vocabulary)
-        return self._computed(histories, *read_fit(dataset, snapshots, self.vocabulary))
+        return self._computed(histories, *read_fit(dataset, snapshots, self.vocabulary), room)
 
     def transform_histories(
         self, histories: Sequence[LeadHistory], config: DatasetConfig
@@ -97,9 +101,14 @@ class Featurizer:
         read = encode_histories(histories, self.vocabulary, config)
         return self._computed(read.histories, read.numbers, read.levels)
 
-    def _computed(self, histories: Histories, numbers: Floats, levels: Codes) -> FeatureMatrix:
-        spec = self.spec
-        values = compute(spec, self.plan, histories)
+    def _computed(
+        self, histories: Histories, numbers: Floats, levels: Codes, room: Singles | None = None
+    ) -> FeatureMatrix:
+        spec, n = self.spec, len(histories.as_of)
+        size = len(spec.names) * n
+        values = np.empty(size, dtype=np.float32) if room is None else room[:size]
+        values = values.reshape(len(spec.names), n)
+        compute(self.plan, histories, values)
         write_fit(spec, numbers, levels, values)
         return FeatureMatrix(spec.names, values.T)
 
@@ -145,13 +154,14 @@ def plan_of(spec: FeatureSpec) -> Plan:
     )
 
 
-def compute(spec: FeatureSpec, plan: Plan, histories: Histories) -> Singles:
+def compute(plan: Plan, histories: Histories, out: Singles) -> None:
     """Walk every family that is on.
 
-    Returns:
-        Shape (n_features, n_snapshots); the fit's rows are not filled yet.
+    Args:
+        plan: What is computed and where it goes.
+        histories: What is walked over.
+        out: Shape (n_features, n_snapshots); written whole but for the fit's rows.
     """
-    out = np.empty((len(spec.names), len(histories.as_of)), dtype=np.float32)
     walks = (
         (walk_decay, (plan.recency, plan.last, plan.value, plan.coherence, plan.acceleration)),
         (walk_windows, (plan.counts, plan.value, plan.breadth)),
@@ -164,4 +174,3 @@ def compute(spec: FeatureSpec, plan: Plan, histories: Histories) -> Singles:
     for walk, written in walks:
         if max(written) >= 0:
             walk(histories, plan, out)
-    return out

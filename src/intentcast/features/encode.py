@@ -15,7 +15,7 @@ from intentcast.features.kernel.arrays import (
 )
 from intentcast.features.kernel.order import bounds_of, event_order
 from intentcast.features.seniority import rank
-from intentcast.features.vocabulary import Vocabulary, coded, distinct
+from intentcast.features.vocabulary import NONE, Vocabulary, coded, distinct
 from intentcast.sources import Dataset
 
 
@@ -41,16 +41,16 @@ def encode_dataset(dataset: Dataset, snapshots: pl.DataFrame, vocabulary: Vocabu
 
     row_lead = coded(snapshots["lead_id"], numbers, ids).astype(np.int64)
     as_of = _micros(snapshots["as_of"])
-    place = np.lexsort((as_of, row_lead))
+    place = _sorted_places(row_lead, as_of)
 
-    events = _of_these(dataset.events.filter(~pl.col("is_machine").fill_null(value=False)), ids)
+    events = dataset.events
     lead = coded(events["lead_id"], numbers, ids).astype(np.int64)
+    lead[events["is_machine"].fill_null(value=False).to_numpy()] = NONE
     known, occurred = _micros(events["known_at"]), _micros(events["occurred_at"])
     value, duration = _numbers(events["value"]), _numbers(events["duration_seconds"])
     lead_events = bounds_of(lead, n_leads)
     order = event_order(lead, known, occurred, value, duration, lead_events)
     codes, content = _codes(events, vocabulary)
-
     outcomes = _outcomes(dataset, ids)
     ranks = _ranks(dataset, people, spec.seniority)
     return Histories(
@@ -80,6 +80,14 @@ def _of_these(frame: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
     """Keep the rows of these leads."""
     is_wanted = pl.col("lead_id").cast(pl.String).is_in(ids.implode())
     return frame.filter(is_wanted)
+
+
+def _sorted_places(lead: Ints, as_of: Ints) -> Ints:
+    """Return the rows sorted by lead and as-of time; cohorts mostly are already."""
+    step = np.diff(lead)
+    if bool(((step > 0) | ((step == 0) & (np.diff(as_of) >= 0))).all()):
+        return np.arange(len(lead))
+    return np.lexsort((as_of, lead))
 
 
 def _micros(column: pl.Series) -> Ints:

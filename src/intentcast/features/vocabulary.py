@@ -73,7 +73,8 @@ def coded(column: pl.Series, numbers: Sequence[int], values: pl.Series) -> Codes
     """
     if not len(values):
         return np.full(len(column), NONE, dtype=np.int32)
-    places = column.cast(pl.String).cast(pl.Enum(values), strict=False).to_physical()
+    text = column if column.dtype == pl.String else column.cast(pl.String)
+    places = text.cast(pl.Enum(values), strict=False).to_physical()
     table = np.array([*numbers, NONE], dtype=np.int32)
     out: Codes = table[places.cast(pl.UInt32).fill_null(len(values)).to_numpy()]
     return out

@@ -8,10 +8,14 @@ from intentcast.features.kernel.arrays import Floats, Ints
 
 @njit(cache=True, nogil=True)
 def bounds_of(owner: Ints, n_owners: int) -> Ints:
-    """Return where each owner's rows would start if sorted by owner; shape (n_owners + 1,)."""
+    """Return where each owner's rows would start if sorted by owner; shape (n_owners + 1,).
+
+    Rows of nobody, with a negative number, are left out.
+    """
     bounds = np.zeros(n_owners + 1, dtype=np.int64)
     for row in range(len(owner)):
-        bounds[owner[row] + 1] += 1
+        if owner[row] >= 0:
+            bounds[owner[row] + 1] += 1
     for i in range(n_owners):
         bounds[i + 1] += bounds[i]
     return bounds
@@ -39,25 +43,26 @@ def _is_before(
 def event_order(
     lead: Ints, known: Ints, occurred: Ints, value: Floats, duration: Floats, bounds: Ints
 ) -> Ints:
-    """Return the rows sorted by lead, `known`, `occurred`, value and duration; shape (n_events,).
+    """Return the rows sorted by lead, `known`, `occurred`, value and duration; shape (n_kept,).
 
     By counting per lead, then merging inside each lead; near-sorted rows, as exports have, need
     little more than one look.
 
     Args:
-        lead: Number of each event's lead.
+        lead: Number of each event's lead; negative for events to be left out.
         known: Microseconds.
         occurred: Microseconds.
         value: NaN for none.
         duration: NaN for none.
         bounds: From `bounds_of`.
     """
-    order = np.empty(len(lead), dtype=np.int64)
+    order = np.empty(bounds[-1], dtype=np.int64)
     at = bounds[:-1].copy()
     for row in range(len(lead)):
-        order[at[lead[row]]] = row
-        at[lead[row]] += 1
-    spare = np.empty(len(lead), dtype=np.int64)
+        if lead[row] >= 0:
+            order[at[lead[row]]] = row
+            at[lead[row]] += 1
+    spare = np.empty(bounds[-1], dtype=np.int64)
     for i in range(len(bounds) - 1):
         first, last = bounds[i], bounds[i + 1]
         # Insertion inside runs of 16, then merges of runs of doubling length.
