@@ -42,17 +42,17 @@ def walk_accounts(x: Histories, plan: Plan, out: Singles) -> None:
     n_groups = 1 + plan.first_channel - plan.first_theme
     n_people = n_windows + (len(_SENIOR_US) + 1 if plan.has_ranks else 0)
     people = np.zeros(n_people, dtype=np.int64)
-    grown, decayed = np.zeros(n_half), np.zeros(n_half)
+    grown = np.zeros(n_half)
     for account in range(len(x.account_leads) - 1):
         first, last = x.account_leads[account], x.account_leads[account + 1]
         n = last - first
         if x.lead_rows[first] == x.lead_rows[last]:
             continue
-        state = np.zeros((n, n_groups, n_half))
+        state = np.zeros((n, n_half, n_groups))
         reference = np.zeros((n, n_half))
         # Sums of those before each lead and, walking back, of those after it.
-        before = np.zeros((n + 1, n_groups, n_half))
-        after = np.zeros((n_groups, n_half))
+        before = np.zeros((n + 1, n_half, n_groups))
+        after = np.zeros((n_half, n_groups))
         latest = np.full(n, ALWAYS)
         next_event = x.lead_events[first:last].copy()
         next_outcome = x.lead_outcomes[first:last].copy()
@@ -73,9 +73,9 @@ def walk_accounts(x: Histories, plan: Plan, out: Singles) -> None:
                         add_decayed(state[i], reference[i], plan.half_lives, occurred, grown)
                         theme = x.codes[event, THEME]
                         for h in range(n_half):
-                            state[i, 0, h] += grown[h]
+                            state[i, h, 0] += grown[h]
                             if theme >= 0:
-                                state[i, 1 + theme, h] += grown[h]
+                                state[i, h, 1 + theme] += grown[h]
                     event += 1
                 next_event[i] = event
                 outcome = next_outcome[i]
@@ -89,11 +89,10 @@ def walk_accounts(x: Histories, plan: Plan, out: Singles) -> None:
                 next_outcome[i] = outcome
                 if n > 1:
                     for h in range(n_half):
-                        decayed[h] = np.exp2(-(t - reference[i, h]) / plan.half_lives[h])
-                    for group in range(n_groups):
-                        for h in range(n_half):
-                            own = state[i, group, h] * decayed[h]
-                            before[i + 1, group, h] = before[i, group, h] + own
+                        decayed = np.exp2(min((reference[i, h] - t) / plan.half_lives[h], 0.0))
+                        for group in range(n_groups):
+                            own = state[i, h, group] * decayed
+                            before[i + 1, h, group] = before[i, h, group] + own
             _count_people(x, plan, first, latest, t, people)
             newest, second = _two_newest(won_at)
             all_won, all_lost = won.sum(), lost.sum()
@@ -101,30 +100,29 @@ def walk_accounts(x: Histories, plan: Plan, out: Singles) -> None:
             for i in range(n - 1, -1, -1):
                 row = next_row[i]
                 while row < x.lead_rows[first + i + 1] and x.as_of[row] == t:
-                    place, at = x.place[row], plan.account
+                    at = plan.account
                     for w in range(n_windows):
-                        out[at + w, place] = people[w]
+                        out[at + w, row] = people[w]
                     at += n_windows
                     for group in range(n_groups):
                         for h in range(n_half):
-                            colleagues = before[i, group, h] + after[group, h]
-                            out[at + group * n_half + h, place] = colleagues
+                            colleagues = before[i, h, group] + after[h, group]
+                            out[at + group * n_half + h, row] = colleagues
                     at += n_groups * n_half + 2
                     for k in range(n_windows, n_people):
-                        out[at + k - n_windows, place] = people[k]
+                        out[at + k - n_windows, row] = people[k]
                     at += n_people - n_windows
-                    out[at, place] = all_won - won[i]
-                    out[at + 1, place] = all_lost - lost[i]
+                    out[at, row] = all_won - won[i]
+                    out[at + 1, row] = all_lost - lost[i]
                     other = second if newest == i else newest
-                    out[at + 2, place] = (t - won_at[other]) / DAY_US if other >= 0 else np.nan
+                    out[at + 2, row] = (t - won_at[other]) / DAY_US if other >= 0 else np.nan
                     row += 1
                 next_row[i] = row
                 if n > 1:
                     for h in range(n_half):
-                        decayed[h] = np.exp2(-(t - reference[i, h]) / plan.half_lives[h])
-                    for group in range(n_groups):
-                        for h in range(n_half):
-                            after[group, h] += state[i, group, h] * decayed[h]
+                        decayed = np.exp2(min((reference[i, h] - t) / plan.half_lives[h], 0.0))
+                        for group in range(n_groups):
+                            after[h, group] += state[i, h, group] * decayed
 
 
 @njit(cache=True, nogil=True)

@@ -45,7 +45,7 @@ class Histories(NamedTuple):
         rank_known: When each rank became known, sorted inside each lead; `ALWAYS` for the first.
         rank: From `seniority.rank`.
         as_of: Of each snapshot, sorted inside each lead; microseconds.
-        place: Which column of the output each snapshot has.
+        place: Which snapshot of the caller's each one is.
     """
 
     account_leads: Ints

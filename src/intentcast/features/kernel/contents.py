@@ -96,7 +96,7 @@ def walk_contents(x: Histories, plan: Plan, out: Singles) -> None:
                             repeats[row, w] = running
             i = j
         for row in range(n_rows):
-            place = x.place[first + row]
+            place = first + row
             for w in range(n_windows):
                 if row:
                     distinct[row, w] += distinct[row - 1, w]

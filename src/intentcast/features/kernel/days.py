@@ -73,13 +73,13 @@ def walk_days(x: Histories, plan: Plan, out: Singles) -> None:
                 while high + 1 < n_days and days[high + 1] == days[high] + 1:
                     high += 1
                 longest = max(longest, high - low + 1)
-            place, first = x.place[row], plan.consistency
+            first = plan.consistency
             today = (t - 1) // DAY_US
             i = n_days - 1
             for w in range(n_windows):
                 while i >= 0 and latest[i] >= t - plan.windows[w]:
                     i -= 1
-                out[first + w, place] = n_days - 1 - i
+                out[first + w, row] = n_days - 1 - i
             at = first + n_windows
             n_weeks, previous = 0, -(2**60)
             for i in range(n_days - 1, -1, -1):
@@ -88,14 +88,14 @@ def walk_days(x: Histories, plan: Plan, out: Singles) -> None:
                     break
                 n_weeks += week != previous
                 previous = week
-            out[at, place] = n_weeks
+            out[at, row] = n_weeks
             run = 0
             if n_days and days[n_days - 1] >= today - 1:
                 run = 1
                 while run < n_days and days[n_days - 1 - run] == days[n_days - run] - 1:
                     run += 1
-            out[at + 1, place] = run
-            out[at + 2, place] = longest
+            out[at + 1, row] = run
+            out[at + 2, row] = longest
             mean, variation, burst, overdue = np.nan, np.nan, np.nan, np.nan
             if n_days > 1:
                 n_gaps = n_days - 1
@@ -107,7 +107,7 @@ def walk_days(x: Histories, plan: Plan, out: Singles) -> None:
                     spread = max(squares * n_gaps - whole * whole, 0)
                     variation = math.sqrt(spread) / whole
                     burst = (variation - 1.0) / (variation + 1.0)
-            out[at + 3, place] = mean
-            out[at + 4, place] = variation
-            out[at + 5, place] = burst
-            out[at + 6, place] = overdue
+            out[at + 3, row] = mean
+            out[at + 4, row] = variation
+            out[at + 5, row] = burst
+            out[at + 6, row] = overdue

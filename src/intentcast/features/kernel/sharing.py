@@ -26,8 +26,8 @@ def walk_sharing(x: Histories, plan: Plan, out: Singles) -> None:
         first, last = x.account_leads[account], x.account_leads[account + 1]
         first_row, last_row = x.lead_rows[first], x.lead_rows[last]
         for row in range(first_row, last_row):
-            out[at, x.place[row]] = 0.0
-            out[at + 1, x.place[row]] = 0.0
+            out[at, row] = 0.0
+            out[at + 1, row] = 0.0
         start, end = x.lead_events[first], x.lead_events[last]
         if first_row == last_row or last - first < 2 or start == end:
             continue
@@ -76,5 +76,5 @@ def walk_sharing(x: Histories, plan: Plan, out: Singles) -> None:
             for row in range(x.lead_rows[lead], x.lead_rows[lead + 1]):
                 while looks[look] < x.as_of[row]:
                     look += 1
-                out[at, x.place[row]] = shared[look]
-                out[at + 1, x.place[row]] = own[lead - first, look]
+                out[at, row] = shared[look]
+                out[at + 1, row] = own[lead - first, look]

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from intentcast.features.kernel.arrays import Histories, Ints, Plan, Singles
+from intentcast.features.kernel.tile import ROWS, flush_if_full
 
 # Values are summed as whole multiples of 1/65536, since only whole numbers can leave a sum again
 # without a trace; larger values than this one are taken as this one.
@@ -47,11 +48,13 @@ def walk_windows(x: Histories, plan: Plan, out: Singles) -> None:
     n_windows, n_half = len(plan.windows), len(plan.half_lives)
     most = largest_gap(x.lead_rows)
     # One more row, where what never leaves goes.
-    counts = np.zeros((most + 1, plan.n_groups, n_windows), dtype=np.int32)
+    n_counts = plan.n_groups * n_windows
+    counts = np.zeros((most + 1, n_counts), dtype=np.int32)
     totals = np.zeros((most + 1, 2, n_windows), dtype=np.int64)
     firsts = (0, 1, plan.first_theme, plan.first_channel)
     groups = np.zeros(4, dtype=np.int64)
     steps = np.zeros(2, dtype=np.int64)
+    tile = np.empty((n_counts if plan.counts >= 0 else 0, ROWS), dtype=np.float32)
     sums_values = plan.value >= 0 and (plan.has_values or plan.has_durations)
     for lead in range(len(x.lead_rows) - 1):
         first, last = x.lead_rows[lead], x.lead_rows[lead + 1]
@@ -82,32 +85,33 @@ def walk_windows(x: Histories, plan: Plan, out: Singles) -> None:
                 if leaves == enters:
                     continue
                 for i in range(n_codes):
-                    counts[enters - first, groups[i], w] += 1
-                    counts[leaves - first, groups[i], w] -= 1
+                    column = groups[i] * n_windows + w
+                    counts[enters - first, column] += 1
+                    counts[leaves - first, column] -= 1
                 if sums_values:
                     for extra in range(2):
                         totals[enters - first, extra, w] += steps[extra]
                         totals[leaves - first, extra, w] -= steps[extra]
         for row in range(n_rows):
-            place = x.place[first + row]
+            place = first + row
+            k = place % ROWS
             if row:
-                for group in range(plan.n_groups):
-                    for w in range(n_windows):
-                        counts[row, group, w] += counts[row - 1, group, w]
+                for column in range(n_counts):
+                    counts[row, column] += counts[row - 1, column]
                 if sums_values:
                     for extra in range(2):
                         for w in range(n_windows):
                             totals[row, extra, w] += totals[row - 1, extra, w]
             if plan.counts >= 0:
-                for group in range(plan.n_groups):
-                    for w in range(n_windows):
-                        out[plan.counts + group * n_windows + w, place] = counts[row, group, w]
+                for column in range(n_counts):
+                    tile[column, k] = counts[row, column]
+                flush_if_full(tile, out, plan.counts, place, len(x.as_of))
             if plan.breadth >= 0:
                 for w in range(n_windows):
                     n_themes = 0
                     # The last group of themes is what has no name.
                     for group in range(plan.first_theme, plan.first_channel - 1):
-                        n_themes += counts[row, group, w] > 0
+                        n_themes += counts[row, group * n_windows + w] > 0
                     out[plan.breadth + w, place] = n_themes
             if sums_values:
                 at = plan.value
