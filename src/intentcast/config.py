@@ -36,6 +36,7 @@ def _to_instant(value: Any) -> Any:
 Instant = Annotated[datetime, BeforeValidator(_to_instant)]
 _HalfLife = Annotated[float, Field(ge=0.01, le=3650)]
 _Window = Annotated[int, Field(ge=1, le=3650)]
+_ThemeName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class _Settings(BaseModel):
@@ -115,10 +116,28 @@ class Attributes(_Settings):
 
 
 class Themes(_Settings):
-    """Themes that a team knows by name; the rest of the content is clustered."""
+    """Themes that a team knows by name; the rest of the content is clustered.
+
+    `rename` gives a theme a new name (`"bag-jumbo-lunch" = "gift bags"`); `merge` puts several
+    under one (`"kitchen" = ["mug-tea-cup", "plate-bowl"]`). `core` uses the names that result.
+    """
 
     core: tuple[str, ...] = ()
     seeds: dict[str, str] = {}
+    rename: dict[_ThemeName, _ThemeName] = {}
+    merge: dict[_ThemeName, Annotated[tuple[_ThemeName, ...], Field(min_length=1)]] = {}
+
+    @model_validator(mode="after")
+    def _each_name_for_one_thing(self) -> "Themes":
+        new = list(self.rename.values())
+        if twice := sorted({name for name in new if new.count(name) > 1}):
+            raise ValueError(
+                f"rename gives {', '.join(twice)} to several themes; join them under themes.merge"
+            )
+        parts = [part for merged in self.merge.values() for part in dict.fromkeys(merged)]
+        if twice := sorted({name for name in parts if parts.count(name) > 1}):
+            raise ValueError(f"merge puts {', '.join(twice)} into several themes")
+        return self
 
 
 class Capacity(_Settings):
@@ -234,7 +253,7 @@ class LogisticSettings(_Settings):
     """Ridge-penalised logistic regression; the penalty is chosen among these out of sample."""
 
     inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.0003, 0.003, 0.03, 0.3), min_length=1
+        default=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), min_length=1
     )
 
 

@@ -171,14 +171,33 @@ def attributes_as_of(
             expected=f"columns among {', '.join(there)}",
             next_step="correct [attributes] in dataset.toml, or add the column",
         )
-    # Helper columns have names that no attribute can have.
-    values = snapshots.select(
-        pl.col("lead_id", "account_id", "as_of").name.prefix(_HELPER)
-    ).with_row_index(f"{_HELPER}position")
-    for column in columns:
-        entity = "lead" if column in dataset.leads.columns else "account"
-        values = _with_attribute(values, dataset, column, entity)
-    return values.sort(f"{_HELPER}position").select(columns)
+    changing = set(dataset.attribute_changes["attribute"].unique()) & set(columns)
+    still = [column for column in columns if column not in changing]
+    found = _constant(dataset, snapshots, still)
+    if changing:
+        # Helper columns have names that no attribute can have.
+        values = snapshots.select(
+            pl.col("lead_id", "account_id", "as_of").name.prefix(_HELPER)
+        ).with_row_index(f"{_HELPER}position")
+        for column in sorted(changing):
+            entity = "lead" if column in dataset.leads.columns else "account"
+            values = _with_attribute(values, dataset, column, entity)
+        found = found.hstack(values.sort(f"{_HELPER}position").select(sorted(changing)))
+    return found.select(columns)
+
+
+def _constant(dataset: Dataset, snapshots: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Return attributes that no change is recorded of: one look-up of the row serves them all."""
+    parts = []
+    for key, table in (("lead_id", dataset.leads), ("account_id", dataset.accounts)):
+        of_table = [c for c in columns if (c in dataset.leads.columns) == (key == "lead_id")]
+        if not of_table:
+            continue
+        texts = table.select(as_text(c, table.schema[c]).alias(c) for c in of_table)
+        row = table.select(key).with_row_index(f"{_HELPER}row")
+        at = snapshots.select(key).join(row, on=key, how="left", maintain_order="left")
+        parts.append(texts.select(pl.all().gather(at[f"{_HELPER}row"])))
+    return pl.concat(parts, how="horizontal") if parts else pl.DataFrame(height=len(snapshots))
 
 
 def _with_attribute(

@@ -76,12 +76,6 @@ def encode_dataset(dataset: Dataset, snapshots: pl.DataFrame, vocabulary: Vocabu
     )
 
 
-def _of_these(frame: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-    """Keep the rows of these leads."""
-    is_wanted = pl.col("lead_id").cast(pl.String).is_in(ids.implode())
-    return frame.filter(is_wanted)
-
-
 def _sorted_places(lead: Ints, as_of: Ints) -> Ints:
     """Return the rows sorted by lead and as-of time; cohorts mostly are already."""
     step = np.diff(lead)
@@ -91,12 +85,12 @@ def _sorted_places(lead: Ints, as_of: Ints) -> Ints:
 
 
 def _micros(column: pl.Series) -> Ints:
-    return np.ascontiguousarray(column.dt.timestamp("us").to_numpy(), dtype=np.int64)
+    instants = column.dt.cast_time_unit("us") if column.dtype.time_unit != "us" else column
+    return np.ascontiguousarray(instants.to_numpy().view(np.int64))
 
 
 def _numbers(column: pl.Series) -> Floats:
-    filled = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return np.ascontiguousarray(filled, dtype=np.float64)
+    return np.ascontiguousarray(column.to_numpy(), dtype=np.float64)
 
 
 def _codes(events: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Codes, Ints]:
@@ -120,13 +114,14 @@ def kind_of(outcome: str, *, won: tuple[str, ...], lost: tuple[str, ...]) -> int
 
 def _outcomes(dataset: Dataset, ids: pl.Series) -> tuple[Ints, Ints, Ints, Ints]:
     conversion = dataset.config.conversion
-    outcomes = _of_these(dataset.outcomes, ids)
+    outcomes = dataset.outcomes
     lead = coded(outcomes["lead_id"], range(len(ids)), ids).astype(np.int64)
     names = distinct(outcomes["outcome"])
     kinds = [kind_of(n, won=conversion.outcomes, lost=conversion.closing) for n in names]
     kind = coded(outcomes["outcome"], kinds, names).astype(np.int64)
     known = _micros(outcomes["known_at"])
     order = np.lexsort((known, lead))
+    order = order[lead[order] >= 0]
     return lead[order], known[order], _micros(outcomes["occurred_at"])[order], kind[order]
 
 
@@ -135,24 +130,21 @@ def _ranks(dataset: Dataset, people: pl.DataFrame, column: str) -> tuple[Ints, I
     if column not in people.columns:
         none = np.zeros(0, dtype=np.int64)
         return none, none, none
-    first = people.select(
-        pl.col("lead_id").alias("entity_id"),
-        pl.col(column).cast(pl.String).alias("value"),
-        pl.lit(ALWAYS, dtype=pl.Int64).alias("known"),
-    )
-    changes = dataset.attribute_changes.filter(
-        (pl.col("entity") == "lead") & (pl.col("attribute") == column)
-    ).select(
-        "entity_id",
-        pl.col("value").cast(pl.String),
-        pl.col("recorded_at").dt.timestamp("us").alias("known"),
-    )
-    ids = people["lead_id"]
-    told = pl.concat([first, changes]).filter(pl.col("entity_id").is_in(ids.implode()))
-    told = told.sort("entity_id", "known", "value", nulls_last=True, maintain_order=True)
-    lead = coded(told["entity_id"], range(len(ids)), ids).astype(np.int64)
-    titles = distinct(told["value"])
-    ranks = coded(told["value"], [rank(title) for title in titles], titles)
-    order = np.argsort(lead, kind="stable")
-    known = told["known"].to_numpy().astype(np.int64)
-    return lead[order], known[order], np.maximum(ranks, 0).astype(np.int64)[order]
+    ids, titles = people["lead_id"], people[column].cast(pl.String)
+    lead = np.arange(len(ids))
+    known = np.full(len(ids), ALWAYS, dtype=np.int64)
+    changes = dataset.attribute_changes
+    if len(changes):
+        changes = changes.filter(
+            (pl.col("entity") == "lead")
+            & (pl.col("attribute") == column)
+            & pl.col("entity_id").is_in(ids.implode())
+            # Of changes at one instant the last text holds, as in `snapshots.attributes_as_of`.
+        ).sort("recorded_at", "value", maintain_order=True)
+        titles = pl.concat([titles, changes["value"].cast(pl.String).alias(titles.name)])
+        lead = np.concatenate([lead, coded(changes["entity_id"], range(len(ids)), ids)])
+        known = np.concatenate([known, _micros(changes["recorded_at"])])
+    texts = distinct(titles)
+    ranks = np.maximum(coded(titles, [rank(text) for text in texts], texts), 0).astype(np.int64)
+    order = np.lexsort((known, lead))
+    return lead[order].astype(np.int64), known[order], ranks[order]

@@ -25,26 +25,16 @@ def read_fit(
     columns = [*spec.numeric, *(name for name, _ in spec.levels)]
     if not columns or not n:
         return numbers, levels
-    changing = set(dataset.attribute_changes["attribute"].unique()) & set(columns)
-    # What never changes is looked up once per lead, not once per snapshot.
-    once = snapshots.unique("lead_id", keep="any")
-    of_lead = coded(snapshots["lead_id"], range(len(once)), once["lead_id"])
-    still = [column for column in columns if column not in changing]
-    constant = attributes_as_of(dataset, once, still) if still else None
-    moving = attributes_as_of(dataset, snapshots, sorted(changing)) if changing else None
+    table = attributes_as_of(dataset, snapshots, columns)
     for j, name in enumerate(columns):
-        values = moving[name] if moving is not None and name in changing else None
-        at = slice(None) if values is not None else of_lead
-        if values is None:
-            assert constant is not None
-            values = constant[name]
+        values = table[name]
         if j < len(spec.numeric):
-            numbers[:, j] = as_numbers(values)[at]
+            numbers[:, j] = as_numbers(values)
         else:
             attribute = j - len(spec.numeric)
             texts = distinct(values)
             codes = [vocabulary.level_of(attribute, text) for text in texts]
-            levels[:, attribute] = coded(values, codes, texts)[at]
+            levels[:, attribute] = coded(values, codes, texts)
     return numbers, levels
 
 
