@@ -71,6 +71,28 @@ def test_what_lightgbm_writes_passes_and_predicts_the_same_to_the_bit(text):
     assert (before.contributions(ROWS) == after.contributions(ROWS)).all()
 
 
+def test_a_split_of_the_known_from_the_unknown_passes_and_predicts_the_same():
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(300, N_FEATURES))
+    features[::2, 1] = np.nan
+    converted = (np.isnan(features[:, 1]) ^ (rng.random(300) < 0.1)).astype(float)
+    model = fit_booster(
+        features,
+        converted,
+        names=NAMES,
+        settings=BoosterSettings(rounds=5, num_leaves=5, min_data_in_leaf=10),
+        seed=1,
+    )
+    assert re.search(r"(?m)^threshold=.*\binf\b", model.text)
+    same = BoosterModel(check(model.text))
+    assert same.margins(ROWS).tobytes() == model.margins(ROWS).tobytes()
+
+
+def test_no_other_column_may_be_infinite():
+    with pytest.raises(BundleError):
+        check(with_first("leaf_value", "inf"))
+
+
 def test_what_follows_the_trees_never_reaches_lightgbm():
     """LightGBM reads its parameters as unguardedly as its trees: a stray line there is fatal."""
     assert check(TEXT.replace("[boosting: gbdt]", "garbage")) == check(TEXT)

@@ -97,6 +97,7 @@ def model_files(
                 "names": themes.names,
                 "vocabulary": themes.vocabulary,
                 "examples": themes.examples,
+                "owners": themes.owners,
             }
         ),
         "themes.npz": _npz(idf=themes.idf, centroids=themes.centroids),
@@ -286,9 +287,13 @@ def _assemble(
         idf=arrays["idf"],
         centroids=arrays["centroids"],
         examples=tuple(tuple(titles) for titles in parts["themes.json"]["examples"]),
+        owners=tuple(parts["themes.json"]["owners"]),
     )
+    n_centroids = len(themes.owners) or len(themes.names)
+    if not all(0 <= owner < len(themes.names) for owner in themes.owners):
+        raise ValueError("themes.json has a centroid of no theme")
     _same_shapes("themes.npz", themes.idf, (len(themes.vocabulary),))
-    _same_shapes("themes.npz", themes.centroids, (len(themes.names), len(themes.vocabulary)))
+    _same_shapes("themes.npz", themes.centroids, (n_centroids, len(themes.vocabulary)))
     models: dict[int, HorizonModel] = {}
     for days, place in manifest["models"].items():
         learner: LogisticModel | BoosterModel

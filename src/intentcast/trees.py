@@ -38,6 +38,7 @@ _TREE = (
 )
 _TEXT = re.compile(r"[\n -~]*")
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
+_INFINITY = re.compile(r"(?<!\S)inf(?!\S)")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
@@ -139,7 +140,11 @@ def _check_tree(tree: Mapping[str, str], n_features: int, file: str) -> None:
     # A tree that is one leaf has no weight for it.
     _finite(file, tree["leaf_weight"], n_leaves if n_nodes else 0, "leaf_weight")
     for key in _NODE_COLUMNS:
-        _finite(file, tree[key], n_nodes, key)
+        text = tree[key]
+        if key == "threshold":
+            # Every known value on one side, the unknown ones on the other: a threshold of infinity.
+            text = _INFINITY.sub("0", text)
+        _finite(file, text, n_nodes, key)
     columns = {key: _integers(file, tree[key]) for key in _NODE_INTEGERS}
     if any(len(column) != n_nodes for column in columns.values()):
         raise _wrong(file, f"columns of a length other than {n_nodes}")

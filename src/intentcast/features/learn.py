@@ -39,6 +39,8 @@ def fit_featurizer(
         seeds=config.themes.seeds,
         n_clusters=settings.clustered_themes,
         seed=seed,
+        renames=config.themes.rename,
+        merges=config.themes.merge,
     )
     leads = dataset.leads.filter(pl.col("created_at") < known_by)
     if unknown := [name for name in config.themes.core if name not in themes.names]:
