@@ -57,3 +57,4 @@ lock:  ## resolve the dependencies anew (needs uv); the file holds no addresses
 
 clean:  ## remove what the targets made
 	rm -rf .venv out models/bundles mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache
+	find src -name "*.nb[ic]" -delete
