@@ -59,7 +59,13 @@ def predict_batch(state: State, bundle: Loaded, body: JsonBody, request: Request
 
 
 def _answer(state: ServerState, bundle: Bundle, item: Any, *, now: datetime) -> dict[str, Any]:
-    context = RequestContext(now=now, max_events=state.settings.max_events)
+    settings = state.settings
+    context = RequestContext(
+        now=now,
+        max_events=settings.max_events,
+        max_outcomes=settings.max_outcomes,
+        max_colleagues=settings.max_colleagues,
+    )
     wanted = validated(PredictionRequest, item, context=context)
     try:
         answer = answer_history(bundle, wanted.history(now), explain=wanted.explain)

@@ -1,7 +1,7 @@
 """Requests as strict models: unknown fields, wrong types and odd values are refused, by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -18,9 +18,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from intentcast.histories import Attribute, EngagementEvent, LeadHistory
-from serving.problems import INVALID, FieldError, ProblemError
-from serving.validation import OWN_PREFIX
+from intentcast.histories import Attribute, EngagementEvent, KnownOutcome, LeadHistory
+from serving.problems import FieldError
+from serving.validation import OWN_PREFIX, refuse
 
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -41,6 +41,8 @@ class RequestContext:
 
     now: datetime
     max_events: int
+    max_outcomes: int
+    max_colleagues: int
 
 
 def _wrong(kind: str, reason: str) -> PydanticCustomError:
@@ -105,11 +107,16 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-def _not_too_many(events: Any, info: ValidationInfo) -> Any:
-    most = _context(info).max_events
-    if isinstance(events, list) and len(events) > most:
-        raise _wrong("too_many", f"must have at most {most} entries")
-    return events
+def _at_most(most_of: Callable[[RequestContext], int]) -> BeforeValidator:
+    """Return a validator that counts a list before any of it is read."""
+
+    def count(rows: Any, info: ValidationInfo) -> Any:
+        most = most_of(_context(info))
+        if isinstance(rows, list) and len(rows) > most:
+            raise _wrong("too_many", f"must have at most {most} entries")
+        return rows
+
+    return BeforeValidator(count)
 
 
 Identifier = Annotated[
@@ -173,6 +180,24 @@ class EventIn(_RequestModel):
     )
 
 
+class OutcomeIn(_RequestModel):
+    """How an earlier matter with the lead, or a colleague of the same account, ended."""
+
+    lead_id: Identifier
+    occurred_at: Instant
+    outcome: Identifier = Field(description="As the data set of the model names outcomes")
+    recorded_at: Instant | None = Field(
+        default=None, description="When it became known; else when it occurred, and the set delay"
+    )
+
+
+class ColleagueIn(_RequestModel):
+    """A colleague of the same account, as known at the as-of time."""
+
+    lead_id: Identifier
+    attributes: Attributes = {}
+
+
 _EXAMPLE: Mapping[str, Any] = {
     "lead": {
         "lead_id": "L1",
@@ -188,23 +213,48 @@ _EXAMPLE: Mapping[str, Any] = {
             "event_type": "page_view",
             "content": "/pricing",
             "channel": "web",
-        }
+        },
+        {
+            "lead_id": "L2",
+            "occurred_at": "2026-11-19T15:40:00Z",
+            "event_type": "webinar_attend",
+        },
     ],
+    "outcomes": [
+        {"lead_id": "L1", "occurred_at": "2026-07-03T08:00:00Z", "outcome": "returned"},
+        {
+            "lead_id": "L2",
+            "occurred_at": "2026-09-30T12:00:00Z",
+            "outcome": "closed_won",
+            "recorded_at": "2026-10-02T07:15:00Z",
+        },
+    ],
+    "colleagues": [{"lead_id": "L2", "attributes": {"job_title": "Head of IT"}}],
     "as_of": "2026-11-21T10:00:00Z",
     "explain": True,
 }
 
 
 class PredictionRequest(_RequestModel):
-    """One lead with its account and the events of both."""
+    """One lead with its account: the events and earlier outcomes of both, and who is there."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [dict(_EXAMPLE)]})
 
     lead: LeadIn
     account: AccountIn | None = None
-    events: Annotated[list[EventIn], BeforeValidator(_not_too_many)] = []
+    events: Annotated[list[EventIn], _at_most(lambda c: c.max_events)] = Field(
+        default=[], description="Of the lead and of colleagues, in any order"
+    )
+    outcomes: Annotated[list[OutcomeIn], _at_most(lambda c: c.max_outcomes)] = Field(
+        default=[], description="Earlier ones of the lead and of colleagues, in any order"
+    )
+    colleagues: Annotated[list[ColleagueIn], _at_most(lambda c: c.max_colleagues)] = Field(
+        default=[],
+        description="Attributes of colleagues, each listed once; one without any may be left out",
+    )
     as_of: Instant | None = Field(
-        default=None, description="Events known at or after it are not used; now, if absent"
+        default=None,
+        description="Events and outcomes known at or after it are not used; now, if absent",
     )
     explain: bool = Field(default=True, description="Whether to add reasons and the points ledger")
 
@@ -215,12 +265,10 @@ class PredictionRequest(_RequestModel):
             now: The as-of time where the request states none.
 
         Raises:
-            ProblemError: 422 if the lead was created after the as-of time.
+            ProblemError: 422 if fields that are right by themselves do not fit together.
         """
         as_of = self.as_of or now
-        if self.lead.created_at > as_of + CLOCK_SKEW:
-            after = FieldError(field="lead.created_at", reason="must not be after as_of")
-            raise ProblemError(INVALID, "1 wrong field", errors=[after])
+        refuse(list(self._contradictions(as_of)))
         return LeadHistory(
             lead_id=self.lead.lead_id,
             created_at=self.lead.created_at,
@@ -230,4 +278,18 @@ class PredictionRequest(_RequestModel):
             account_attributes=self.account.attributes if self.account else {},
             # The fields have the same names on purpose; a test keeps them so.
             events=tuple(EngagementEvent(**dict(event)) for event in self.events),
+            outcomes=tuple(KnownOutcome(**dict(outcome)) for outcome in self.outcomes),
+            colleagues={person.lead_id: person.attributes for person in self.colleagues},
         )
+
+    def _contradictions(self, as_of: datetime) -> Iterator[FieldError]:
+        if self.lead.created_at > as_of + CLOCK_SKEW:
+            yield FieldError(field="lead.created_at", reason="must not be after as_of")
+        seen = set()
+        for place, person in enumerate(self.colleagues):
+            field = f"colleagues.{place}.lead_id"
+            if person.lead_id == self.lead.lead_id:
+                yield FieldError(field=field, reason="is the lead itself, not a colleague")
+            elif person.lead_id in seen:
+                yield FieldError(field=field, reason="is listed more than once")
+            seen.add(person.lead_id)

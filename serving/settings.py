@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(default=16 * _MIB, ge=1, description="Largest body of a batch")
     max_items: int = Field(default=1000, ge=1, description="Most items of a batch")
     max_events: int = Field(default=10_000, ge=0, description="Most events of one lead")
+    max_outcomes: int = Field(default=1000, ge=0, description="Most outcomes of one lead")
+    max_colleagues: int = Field(default=1000, ge=0, description="Most colleagues of one lead")
     body_seconds: float = Field(default=10.0, gt=0, description="Time for a body to arrive")
     drain_seconds: float = Field(
         default=1.0, ge=0, description="Time between 'not ready' and no new connections"

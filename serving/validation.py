@@ -48,11 +48,21 @@ def validated(model: type[Model], value: Any, *, context: object) -> Model:
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:
-        raise ProblemError(INVALID, _count(error), errors=field_errors(error)) from None
+        detail = _count(error.error_count())
+        raise ProblemError(INVALID, detail, errors=field_errors(error)) from None
 
 
-def _count(error: ValidationError) -> str:
-    n = error.error_count()
+def refuse(wrong: list[FieldError]) -> None:
+    """Return if nothing is wrong.
+
+    Raises:
+        ProblemError: 422 naming up to 20 wrong fields.
+    """
+    if wrong:
+        raise ProblemError(INVALID, _count(len(wrong)), errors=wrong[:MOST_NAMED])
+
+
+def _count(n: int) -> str:
     shown = f", the first {MOST_NAMED} of them named" if n > MOST_NAMED else ""
     return f"{n} wrong field{'s' if n > 1 else ''}{shown}"
 

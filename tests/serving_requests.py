@@ -23,6 +23,12 @@ def event(lead="L1", **more):
     return {**row, "content": "/pricing", "channel": "web", **more}
 
 
+def outcome(lead="L2", **more):
+    """Return one earlier outcome of a request."""
+    row = {"lead_id": lead, "occurred_at": "2026-09-30T12:00:00Z", "outcome": "closed_won"}
+    return {**row, **more}
+
+
 def request(**more):
     """Return a request for one lead with a colleague."""
     return {
@@ -34,6 +40,8 @@ def request(**more):
         },
         "account": {"attributes": {"industry": "software", "country": "DE"}},
         "events": [event(), event("L2", content=None)],
+        "outcomes": [outcome(), outcome("L1", outcome="returned")],
+        "colleagues": [{"lead_id": "L2", "attributes": {"job_title": "Head of IT"}}],
         "as_of": "2026-11-21T10:00:00Z",
         **more,
     }

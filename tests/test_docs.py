@@ -1,4 +1,4 @@
-"""Documents: the help page is current, decisions are numbered, and every link leads somewhere."""
+"""Documents: what is generated is current, decisions are numbered, every link leads somewhere."""
 
 import re
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from intentcast.features import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
@@ -32,14 +34,36 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_the_help_page_is_what_the_commands_print():
+def assert_current(script):
+    """Fail with what a script says where its page is out of date."""
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "make_help.py", "--check"],
+        [sys.executable, ROOT / "docs" / script, "--check"],
         check=False,
         capture_output=True,
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_help_page_is_what_the_commands_print():
+    assert_current("make_help.py")
+
+
+def test_the_feature_catalogue_is_what_the_program_computes():
+    assert_current("make_features.py")
+
+
+def test_the_feature_catalogue_has_one_whole_row_per_feature():
+    page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+\.[^`]+)`<br>(.+) \|$", page, re.MULTILINE)
+    names = [name for name, _ in rows]
+    assert len(set(names)) == len(names) == int(re.search(r"toml`: (\d+) of them", page)[1])
+    for _, row in rows:
+        phrase, formula, unit, _, family = (cell.strip() for cell in re.split(r"(?<!\\)\|", row))
+        assert phrase
+        assert formula
+        assert unit
+        assert family in FAMILIES
 
 
 def test_decisions_are_numbered_from_one_without_a_gap():
@@ -70,13 +94,7 @@ def test_every_relative_link_leads_somewhere(path):
 
 
 def test_the_readme_shows_what_the_demo_printed():
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "make_readme.py"), "--check"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    assert_current("make_readme.py")
 
 
 def test_the_readme_names_the_command_that_the_gate_calls():

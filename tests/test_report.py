@@ -9,7 +9,6 @@ import pytest
 
 from intentcast.evaluation.report import (
     contender_in_words,
-    feature_in_words,
     format_day,
     format_number,
     format_percent,
@@ -416,41 +415,6 @@ def test_without_drivers_or_a_points_table_the_page_says_so():
     text = Page(render_report(raw)).text
     assert "No points table was given" in text
     assert "leans on no feature" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("engagement.recency_weighted.any.3d_halflife", "Recent events (3-day half-life)"),
-        (
-            "theme.recency_weighted.crm_pricing.0_5d_halflife",
-            "Recent events on theme “CRM pricing” (0.5-day half-life)",
-        ),
-        (
-            "activity.days_since_last.document_view.days",
-            "Days since the last “document view” event",
-        ),
-        ("channel.count.offer.7d", "Events over “offer” in 7 days"),
-        ("value.recency_weighted.any.45d_halflife", "Recent value of events (45-day half-life)"),
-        ("engagement.distinct_content.any.14d", "Different content seen in 14 days"),
-        ("account.people_engaged.any.14d", "People of the account active in 14 days"),
-        (
-            "account.colleagues_recency_weighted.roi.3d_halflife",
-            "Colleagues’ recent events on theme “ROI” (3-day half-life)",
-        ),
-        ("lifecycle.age.lead.days", "Days since the lead came in"),
-        ("lifecycle.age.first_event.days", "Days since the first event"),
-        ("fit.value.employee_count.number", "Employee count"),
-        ("fit.is.job_title_head_of_it.flag", "Job title: Head of IT"),
-        ("fit.is.job_title_other.flag", "Job title: none of the common ones"),
-        ("fit.is.country_ch.flag", "Country ch"),
-        ("something.new.of_a_kind.30d", "Something new of a kind 30d"),
-        ("not a feature", "not a feature"),
-    ],
-)
-def test_features_are_named_in_words(name, expected):
-    levels = {"job": {"x": "X"}, "job_title": {"head_of_it": "Head of IT"}}
-    assert feature_in_words(name, levels) == expected
 
 
 def test_contenders_are_named_in_words():

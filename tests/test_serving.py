@@ -6,18 +6,27 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import polars as pl
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from intentcast.histories import EngagementEvent
-from intentcast.scoring import answer_history, load_bundle
+from intentcast.histories import (
+    EngagementEvent,
+    KnownOutcome,
+    history_from_dataset,
+    history_from_json,
+    history_to_json,
+)
+from intentcast.scoring import answer_history, load_bundle, score
 from serving.answers import PredictionAnswer
-from serving.schemas import EventIn, PredictionRequest, RequestContext
+from serving.schemas import EventIn, OutcomeIn, PredictionRequest, RequestContext
 from serving.settings import Settings
 from serving.validation import field_path
-from tests.serving_requests import KEY, NOW, changed, event, request, serve
+from tests.serving_requests import KEY, NOW, changed, event, outcome, request, serve
 
 pytest_plugins = ["tests.serving_world"]
+
+NOW_TEXT = "2026-11-21T10:00:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +40,17 @@ def client(world, log):
         yield client
 
 
+def history(body):
+    """Return what the server scores of a request."""
+    context = RequestContext(NOW, max_events=50, max_outcomes=50, max_colleagues=50)
+    return PredictionRequest.model_validate(body, context=context).history(NOW)
+
+
 def test_a_prediction_is_the_library_s_answer_and_nothing_else(client, world):
     response = client.post("/v1/predictions", json=request())
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    wanted = PredictionRequest.model_validate(request(), context=RequestContext(NOW, 50))
-    expected = answer_history(load_bundle(world.boosted), wanted.history(NOW), explain=True)
+    expected = answer_history(load_bundle(world.boosted), history(request()), explain=True)
     assert response.json() == json.loads(json.dumps(expected))
 
 
@@ -86,6 +100,60 @@ def test_a_lead_that_nothing_is_known_of_is_scored_with_warnings(client):
     warnings = response.json()["warnings"]
     assert "no events of the lead before as_of" in warnings
     assert any(text.startswith("attributes unknown: ") for text in warnings)
+
+
+def test_a_request_means_to_the_server_what_it_means_to_the_library():
+    assert history(request()) == history_from_json(request())
+
+
+def test_outcomes_and_colleagues_reach_the_features_that_they_tell_of(world):
+    bundle = load_bundle(world.boosted)
+    featurizer = bundle.featurizer.complete
+
+    def told(body):
+        matrix = featurizer.transform_histories([history(body)], bundle.config)
+        return dict(zip(matrix.names, matrix.values[0].tolist(), strict=True))
+
+    full, bare = told(request()), told(request(outcomes=[], colleagues=[]))
+    differing = {name for name in full if repr(full[name]) != repr(bare[name])}
+    assert {name: full[name] for name in differing} == {
+        "account.colleagues_won.any.count": 1,
+        "account.since_colleague_won.any.days": pytest.approx(51.9167, abs=1e-3),
+        "account.senior_people.any.30d": 2,
+        "account.senior_people.any.90d": 2,
+        "lifecycle.earlier_returns.lead.count": 1,
+        "lifecycle.since_return.lead.days": pytest.approx(51.9167, abs=1e-3),
+    }
+
+
+def test_a_lead_of_the_data_set_gets_the_same_numbers_over_http(client, world):
+    bundle, leads = load_bundle(world.boosted), world.dataset.leads
+    won = world.dataset.outcomes.filter(pl.col("outcome") == "closed_won")["lead_id"]
+    buyers = leads.filter(pl.col("lead_id").is_in(won.implode()))["account_id"]
+    lead = leads.filter(pl.col("account_id").is_in(buyers.implode())).sort("lead_id").head(1)
+    as_of = pl.lit(world.dataset.data_cutoff)
+    snapshot = lead.select("lead_id", "account_id", as_of=as_of)
+    body = history_to_json(history_from_dataset(world.dataset, snapshot))
+    assert body["outcomes"]
+    assert body["colleagues"]
+    answer = client.post("/v1/predictions", json=body).json()
+    scored = score(bundle, world.dataset, snapshot)
+    assert [p["probability"] for p in answer["probabilities"]] == scored["probability"].to_list()
+
+
+def test_outcomes_known_at_or_after_as_of_change_nothing(client):
+    plain = client.post("/v1/predictions", json=request(outcomes=[])).json()
+    late = [outcome("L1", recorded_at="2026-11-21T10:00:00Z"), outcome(occurred_at=NOW_TEXT)]
+    assert client.post("/v1/predictions", json=request(outcomes=late)).json() == plain
+
+
+def test_lists_that_are_left_out_are_empty(client):
+    empty = request(outcomes=[], colleagues=[])
+    bare = {k: v for k, v in empty.items() if v != []}
+    assert client.post("/v1/predictions", json=bare).json() == (
+        client.post("/v1/predictions", json=empty).json()
+    )
+    assert client.post("/v1/predictions", json=request(colleagues=[{"lead_id": "L3"}])).is_success
 
 
 def test_unseen_vocabulary_is_scored_with_warnings(client):
@@ -330,13 +398,17 @@ def test_the_openapi_page_is_whole(client):
     body = operations["/v1/predictions", "post"]["requestBody"]["content"]["application/json"]
     assert body["schema"] == {"$ref": "#/components/schemas/PredictionRequest"}
     assert schemas["EventIn"]["properties"]["occurred_at"]["format"] == "date-time"
-    assert schemas["EventIn"]["additionalProperties"] is False
+    for name in ("EventIn", "OutcomeIn", "ColleagueIn"):
+        assert schemas[name]["additionalProperties"] is False
+        assert schemas[name]["description"]
     example = schemas["PredictionRequest"]["examples"][0]
+    assert set(example) == set(schemas["PredictionRequest"]["properties"])
     assert client.post("/v1/predictions", json=example).status_code == 200
 
 
-def test_events_of_requests_and_of_the_library_have_the_same_fields():
-    assert list(EventIn.model_fields) == [field.name for field in fields(EngagementEvent)]
+@pytest.mark.parametrize(("sent", "kept"), [(EventIn, EngagementEvent), (OutcomeIn, KnownOutcome)])
+def test_rows_of_requests_and_of_the_library_have_the_same_fields(sent, kept):
+    assert list(sent.model_fields) == [field.name for field in fields(kept)]
 
 
 def test_settings_come_from_the_environment_and_hide_the_key(monkeypatch, tmp_path):

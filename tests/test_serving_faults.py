@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from tests.serving_requests import changed, event, request, serve
+from tests.serving_requests import changed, event, outcome, request, serve
 
 pytest_plugins = ["tests.serving_world"]
 
 JSON = {"Content-Type": "application/json"}
 MARK = "mark-of-the-input"
+ATTRIBUTE = "must be a string, a number, true, false or null"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def log():
 @pytest.fixture(scope="module")
 def client(world, log):
     small = {"max_body_bytes": 60_000, "max_batch_bytes": 90_000, "max_items": 3, "max_events": 4}
-    with serve(world.logistic, log_to=log, **small) as client:
+    few = {"max_outcomes": 4, "max_colleagues": 4}
+    with serve(world.logistic, log_to=log, **small, **few) as client:
         yield client
     for line in log.getvalue().splitlines():
         assert isinstance(json.loads(line), dict)
@@ -104,8 +106,8 @@ def test_a_number_that_is_none_is_refused_by_name(client, path, reason, literal)
         ("lead.lead_id", "x" * 257, "must have at most 256 characters"),
         ("lead.score", 1, "is not a known field"),
         ("lead.attributes", [], "must be an object"),
-        ("lead.attributes.x", [], "must be a string, a number, true, false or null"),
-        ("lead.attributes.x", {}, "must be a string, a number, true, false or null"),
+        ("lead.attributes.x", [], ATTRIBUTE),
+        ("lead.attributes.x", {}, ATTRIBUTE),
         ("lead.attributes.x", "y" * 2049, "must have at most 2048 characters"),
         ("lead.attributes.x", 10**400, "must be a finite number, at most 1e+15 in size"),
         ("lead.attributes.lead_id", MARK, "is not an attribute but a field of its own"),
@@ -117,13 +119,44 @@ def test_a_number_that_is_none_is_refused_by_name(client, path, reason, literal)
         ("explain", "true", "must be true or false"),
         ("explain", None, "must be true or false"),
         ("events", [event()] * 5, "must have at most 4 entries"),
+        ("outcomes", [outcome()] * 5, "must have at most 4 entries"),
+        ("outcomes", None, "must be a list"),
+        ("outcomes", {}, "must be a list"),
+        ("outcomes", MARK, "must be a list"),
+        ("outcomes.0", MARK, "must be an object"),
+        ("outcomes.0.lead_id", 7, "must be a string"),
+        ("outcomes.0.lead_id", "", "must not be empty"),
+        ("outcomes.0.lead_id", "x" * 257, "must have at most 256 characters"),
+        ("outcomes.0.outcome", True, "must be a string"),
+        ("outcomes.0.outcome", " ", "must not be empty"),
+        ("outcomes.0.outcome", "x" * 257, "must have at most 256 characters"),
+        ("outcomes.0.amount", 9, "is not a known field"),
+        ("outcomes.0.recorded_at", 0, "must be a time as text, such as 2026-01-31T09:00:00Z"),
+        ("colleagues", [{"lead_id": str(i)} for i in range(5)], "must have at most 4 entries"),
+        ("colleagues", None, "must be a list"),
+        ("colleagues", {"L2": {}}, "must be a list"),
+        ("colleagues.0", MARK, "must be an object"),
+        ("colleagues.0.lead_id", None, "must be a string"),
+        ("colleagues.0.lead_id", " ", "must not be empty"),
+        ("colleagues.0.lead_id", "x" * 257, "must have at most 256 characters"),
+        ("colleagues.0.job_title", MARK, "is not a known field"),
+        ("colleagues.0.attributes", None, "must be an object"),
+        ("colleagues.0.attributes.job_title", [], ATTRIBUTE),
+        ("colleagues.0.attributes.lead_id", MARK, "is not an attribute but a field of its own"),
+        (
+            "colleagues.0.attributes",
+            {f"a{i}": 1 for i in range(201)},
+            "must have at most 200 entries",
+        ),
     ],
 )
 def test_a_value_of_another_type_or_size_is_refused_by_name(client, path, value, reason):
     assert wrong_fields(client, changed(path, value)) == {path: reason}
 
 
-@pytest.mark.parametrize("field", ["as_of", "lead.created_at", "events.0.occurred_at"])
+@pytest.mark.parametrize(
+    "field", ["as_of", "lead.created_at", "events.0.occurred_at", "outcomes.1.occurred_at"]
+)
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -165,6 +198,43 @@ def test_a_lead_created_after_the_as_of_time_is_refused(client):
     assert found == {"lead.created_at": "must not be after as_of"}
 
 
+def test_a_colleague_with_the_lead_s_own_id_is_refused_by_name(client):
+    found = wrong_fields(client, request(colleagues=[{"lead_id": "L2"}, {"lead_id": " L1 "}]))
+    assert found == {"colleagues.1.lead_id": "is the lead itself, not a colleague"}
+
+
+def test_a_colleague_who_is_listed_twice_is_refused_by_name(client):
+    twice = [{"lead_id": name, "attributes": {"job_title": name}} for name in ("L2", "L3", "L2 ")]
+    found = wrong_fields(client, request(colleagues=twice))
+    assert found == {"colleagues.2.lead_id": "is listed more than once"}
+
+
+def test_contradictions_are_named_together(client):
+    colleagues = [{"lead_id": name} for name in ("L1", "L2", "L2")]
+    body = request(as_of="2026-05-01T00:00:00Z", colleagues=colleagues)
+    assert wrong_fields(client, body) == {
+        "lead.created_at": "must not be after as_of",
+        "colleagues.0.lead_id": "is the lead itself, not a colleague",
+        "colleagues.2.lead_id": "is listed more than once",
+    }
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "outcomes.1.lead_id",
+        "outcomes.1.occurred_at",
+        "outcomes.1.outcome",
+        "colleagues.0.lead_id",
+    ],
+)
+def test_a_missing_field_of_an_entry_is_named(client, missing):
+    body = request()
+    rows, place, name = missing.split(".")
+    del body[rows][int(place)][name]
+    assert wrong_fields(client, body) == {missing: "is required"}
+
+
 @pytest.mark.parametrize("missing", ["lead", "lead.lead_id", "lead.created_at"])
 def test_a_missing_field_is_named(client, missing):
     body = request()
@@ -181,7 +251,18 @@ def test_a_missing_field_of_an_event_is_named(client, missing):
     assert found == {f"events.1.{missing}": "is required"}
 
 
-@pytest.mark.parametrize("path", ["lead.lead_id", "events.1.value", "lead.attributes.x", "as_of"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lead.lead_id",
+        "events.1.value",
+        "lead.attributes.x",
+        "as_of",
+        "outcomes.0.recorded_at",
+        "colleagues.0.attributes.x",
+        "colleagues",
+    ],
+)
 def test_a_key_that_is_given_twice_is_refused_by_name(client, path):
     key = path.split(".")[-1]
     text = raw(path, "@@@").replace(f'"{key}": @@@', f'"{key}": null, "{key}": null')
@@ -203,7 +284,17 @@ def test_a_key_that_the_sender_chose_is_repeated_short_and_plain_only(client):
     assert field == "lead.attributes.a__X-Evil__1"
 
 
-@pytest.mark.parametrize("path", ["lead.lead_id", "events.0.content", "lead.attributes.x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lead.lead_id",
+        "events.0.content",
+        "lead.attributes.x",
+        "outcomes.0.outcome",
+        "colleagues.0.lead_id",
+        "colleagues.0.attributes.x",
+    ],
+)
 @pytest.mark.parametrize(
     ("literal", "reason"),
     [
@@ -262,8 +353,7 @@ def test_depth_and_digits_without_end_are_refused_at_once(client, content):
 
 def test_deep_but_parsable_values_are_refused_by_name(client):
     text = raw("lead.attributes.x", "[" * 300 + "]" * 300)
-    reason = "must be a string, a number, true, false or null"
-    assert wrong_fields(client, text) == {"lead.attributes.x": reason}
+    assert wrong_fields(client, text) == {"lead.attributes.x": ATTRIBUTE}
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], True])
@@ -319,6 +409,8 @@ def test_a_batch_has_a_cap_of_its_own(client):
 def test_nothing_of_a_refused_body_is_in_the_answer(client):
     body = request(events=[{MARK: MARK, "lead_id": [MARK], "occurred_at": MARK, "value": MARK}])
     body["lead"] |= {"lead_id": {"x": MARK}, "created_at": MARK, "account_id": [MARK]}
+    body["outcomes"] = [{"lead_id": [MARK], "occurred_at": MARK, "outcome": {"x": MARK}}]
+    body["colleagues"] = [{"lead_id": {"x": MARK}, "attributes": {"x": [MARK]}}, MARK]
     response = client.post("/v1/predictions", json=body)
     # The one thing repeated is the name of an unknown key, and that only short and plain.
     text = response.text.replace(f'"field":"events.0.{MARK}"', "")

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -179,21 +180,28 @@ def test_every_answer_is_wholly_of_one_version_while_models_are_swapped(world, l
             point(link, bundle)
             version = reload(client).json()["version"]
             expected[version] = client.post("/v1/predictions", json=request()).json()
-        stop = threading.Event()
+        stop, pairs = threading.Event(), []
 
         def ask():
-            answers = []
             while not stop.is_set():
-                answers += client.post("/v1/predictions:batch", json=[request()] * 2).json()
-            return answers
+                pairs.append(client.post("/v1/predictions:batch", json=[request()] * 2).json())
+
+        def answered_by():
+            return {first["model"]["version"] for first, _ in list(pairs)}
 
         with ThreadPoolExecutor() as pool:
             asking = [pool.submit(ask) for _ in range(2)]
-            for i in range(10):
-                point(link, (world.boosted, world.logistic)[i % 2])
-                assert reload(client).status_code == 200
-            stop.set()
-            answers = [answer for job in asking for answer in job.result(30)]
-    assert {answer["model"]["version"] for answer in answers} == set(expected)
-    for first, second in zip(answers[::2], answers[1::2], strict=True):
+            give_up, n = time.monotonic() + 60, 0
+            # Reloads are quicker than answers: go on until both models have answered.
+            try:
+                while n < 10 or (answered_by() != set(expected) and time.monotonic() < give_up):
+                    point(link, (world.boosted, world.logistic)[n % 2])
+                    assert reload(client).status_code == 200
+                    n += 1
+            finally:
+                stop.set()
+            for job in asking:
+                job.result(30)
+    assert answered_by() == set(expected)
+    for first, second in pairs:
         assert first == second == expected[first["model"]["version"]]

@@ -25,6 +25,16 @@ def fit(n=300, *, settings=None):
     return fit_booster(features, converted, names=NAMES, settings=settings, seed=1)
 
 
+def of_unknowns():
+    """A model whose first split parts unknown from known: LightGBM writes its threshold as inf."""
+    features = np.random.default_rng(0).normal(size=(300, N_FEATURES))
+    features[::3, 1] = np.nan
+    converted = np.isnan(features[:, 1]).astype(float)
+    settings = BoosterSettings(rounds=2, num_leaves=3, min_data_in_leaf=10, feature_fraction=1.0)
+    return fit_booster(features, converted, names=NAMES, settings=settings, seed=1)
+
+
+OF_UNKNOWNS = of_unknowns()
 TEXT = fit().text
 ONE_LEAF = fit(settings=BoosterSettings(rounds=2, min_data_in_leaf=300)).text
 ROWS = np.vstack([np.random.default_rng(1).normal(size=(20, N_FEATURES)), [[np.nan] * N_FEATURES]])
@@ -72,25 +82,20 @@ def test_what_lightgbm_writes_passes_and_predicts_the_same_to_the_bit(text):
 
 
 def test_a_split_of_the_known_from_the_unknown_passes_and_predicts_the_same():
-    rng = np.random.default_rng(3)
-    features = rng.normal(size=(300, N_FEATURES))
-    features[::2, 1] = np.nan
-    converted = (np.isnan(features[:, 1]) ^ (rng.random(300) < 0.1)).astype(float)
-    model = fit_booster(
-        features,
-        converted,
-        names=NAMES,
-        settings=BoosterSettings(rounds=5, num_leaves=5, min_data_in_leaf=10),
-        seed=1,
-    )
-    assert re.search(r"(?m)^threshold=.*\binf\b", model.text)
-    same = BoosterModel(check(model.text))
-    assert same.margins(ROWS).tobytes() == model.margins(ROWS).tobytes()
+    assert "threshold=inf" in OF_UNKNOWNS.text
+    same = BoosterModel(check(OF_UNKNOWNS.text))
+    assert same.margins(ROWS).tobytes() == OF_UNKNOWNS.margins(ROWS).tobytes()
 
 
-def test_no_other_column_may_be_infinite():
-    with pytest.raises(BundleError):
-        check(with_first("leaf_value", "inf"))
+@pytest.mark.parametrize("odd", ["-inf", "nan", "1e999"])
+def test_an_infinite_threshold_elsewhere_is_refused(odd):
+    with pytest.raises(BundleError, match="threshold"):
+        check(with_line("threshold", lambda v: [odd, *v[1:]], text=OF_UNKNOWNS.text))
+
+
+def test_an_infinite_threshold_of_a_split_of_numbers_is_refused():
+    with pytest.raises(BundleError, match="threshold"):
+        check(with_line("decision_type", lambda v: [2, *v[1:]], text=OF_UNKNOWNS.text))
 
 
 def test_what_follows_the_trees_never_reaches_lightgbm():

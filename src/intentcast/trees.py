@@ -36,9 +36,10 @@ _TREE = (
     "is_linear",
     "shrinkage",
 )
+# A threshold and a decision type that handles NaN apart, to the right or to the left.
+_PARTS_NAN = {("inf", "8"), ("inf", "10")}
 _TEXT = re.compile(r"[\n -~]*")
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
-_INFINITY = re.compile(r"(?<!\S)inf(?!\S)")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
@@ -128,6 +129,18 @@ def _finite(file: str, text: str, count: int, what: str) -> None:
         raise _wrong(file, f"{len(parts)} {what}, or infinite ones, where {count} are expected")
 
 
+def _finite_thresholds(tree: Mapping[str, str], n_nodes: int) -> str:
+    """Return the thresholds, 0 for the infinite ones of splits that only part NaN from numbers.
+
+    LightGBM writes `inf` there; any other infinite threshold stays, and is refused.
+    """
+    thresholds, kinds = tree["threshold"].split(), tree["decision_type"].split()
+    if len(thresholds) != n_nodes or len(kinds) != n_nodes:
+        return tree["threshold"]
+    parted = zip(thresholds, kinds, strict=True)
+    return " ".join("0" if (t, kind) in _PARTS_NAN else t for t, kind in parted)
+
+
 def _check_tree(tree: Mapping[str, str], n_features: int, file: str) -> None:
     _same(file, "num_cat", tree["num_cat"], "0")
     _same(file, "is_linear", tree["is_linear"], "0")
@@ -139,12 +152,9 @@ def _check_tree(tree: Mapping[str, str], n_features: int, file: str) -> None:
     _finite(file, tree["shrinkage"], 1, "shrinkage")
     # A tree that is one leaf has no weight for it.
     _finite(file, tree["leaf_weight"], n_leaves if n_nodes else 0, "leaf_weight")
+    numbers = {**tree, "threshold": _finite_thresholds(tree, n_nodes)}
     for key in _NODE_COLUMNS:
-        text = tree[key]
-        if key == "threshold":
-            # Every known value on one side, the unknown ones on the other: a threshold of infinity.
-            text = _INFINITY.sub("0", text)
-        _finite(file, text, n_nodes, key)
+        _finite(file, numbers[key], n_nodes, key)
     columns = {key: _integers(file, tree[key]) for key in _NODE_INTEGERS}
     if any(len(column) != n_nodes for column in columns.values()):
         raise _wrong(file, f"columns of a length other than {n_nodes}")

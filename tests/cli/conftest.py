@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures_world import CONFIG_TOML, place, world_folder
 
-COMMANDS = ("simulate", "check", "train", "backtest", "score", "explain", "serve", "demo")
+COMMANDS = ("simulate", "check", "themes", "train", "backtest", "score", "explain", "serve", "demo")
 
 
 @dataclass(frozen=True)

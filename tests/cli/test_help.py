@@ -5,7 +5,7 @@ import pytest
 
 from intentcast.cli.main import app
 
-COMMANDS = ("simulate", "check", "train", "backtest", "score", "explain", "serve", "demo")
+COMMANDS = ("simulate", "check", "themes", "train", "backtest", "score", "explain", "serve", "demo")
 
 
 def test_these_are_all_the_commands():

@@ -8,15 +8,14 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from intentcast.evaluation import charts
-from intentcast.features.columns import ANY
-from intentcast.features.spec import OTHER, slug
+from intentcast.evaluation.phrases import feature_in_words, name_in_words
+from intentcast.features.spec import slug
 
 _CHAMPION = "champion"
 _SCORECARD = "scorecard:"
 _FEWEST_CONVERSIONS = 10
 _N_DRIVERS = 15
 _MISSING = "–"
-_ACRONYMS = {"ai", "api", "b2b", "ceo", "cfo", "cio", "crm", "cto", "mql", "roi", "sql", "vp"}
 _LEARNERS = {
     _CHAMPION: "the model",
     "base_rate": "same probability for everyone",
@@ -37,14 +36,6 @@ _CALIBRATIONS = {
     "beta": "corrected by a beta curve",
     "isotonic": "corrected by an isotonic curve",
 }
-_EVENTS = {  # one, many
-    "engagement": ("event", "events"),
-    "activity": ("“{}” event", "“{}” events"),
-    "theme": ("event on theme “{}”", "events on theme “{}”"),
-    "channel": ("event over “{}”", "events over “{}”"),
-    "value": ("event with a value", "value of events"),
-}
-_UNIT = re.compile(r"^(\d+(?:_\d+)?)d(?:_halflife)?$")
 
 
 class Verdict(NamedTuple):
@@ -124,8 +115,8 @@ def format_day(instant: str | None) -> str:
 def contender_in_words(name: str) -> str:
     """Return what to call a contender in a sentence."""
     if name.startswith(_SCORECARD):
-        return f"{_words(name.removeprefix(_SCORECARD))} points table"
-    return _LEARNERS.get(name, _words(name))
+        return f"{name_in_words(name.removeprefix(_SCORECARD))} points table"
+    return _LEARNERS.get(name, name_in_words(name))
 
 
 def state_verdict(summary: Mapping[str, Any]) -> Verdict:
@@ -179,51 +170,6 @@ def state_verdict(summary: Mapping[str, Any]) -> Verdict:
         "switch on this evidence.",
         "Chance alone can explain a gap of this size, in either direction.",
     )
-
-
-def feature_in_words(name: str, levels: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """Return a feature's name as a phrase.
-
-    Args:
-        name: `family.measure.subject.unit`.
-        levels: Attribute → slug of a level → the level as the data write it.
-    """
-    parts = name.split(".")
-    if len(parts) != 4:
-        return _words(name)
-    family, measure, subject, unit = parts
-    match = _UNIT.match(unit)
-    days = match[1].replace("_", ".") if match else _words(unit)
-    one, many = (words.format(_words(subject)) for words in _EVENTS.get(family, ("", "")))
-    about = "" if subject == ANY else f" on theme “{_words(subject)}”"
-    phrases = {
-        "recency_weighted": f"recent {many} ({days}-day half-life)",
-        "days_since_last": f"days since the last {one}",
-        "count": f"{many} in {days} days",
-        "active_days": f"active days in {days} days",
-        "distinct_content": f"different content seen in {days} days",
-        "people_engaged": f"people of the account active in {days} days",
-        "colleagues_recency_weighted": f"colleagues’ recent events{about} ({days}-day half-life)",
-        "age": "days since the lead came in" if subject == "lead" else "days since the first event",
-        "value": _words(subject),
-        "is": _flag(subject, levels or {}),
-    }
-    phrase = phrases.get(measure, _words(" ".join(parts)))
-    return phrase[:1].upper() + phrase[1:]
-
-
-def _flag(subject: str, levels: Mapping[str, Mapping[str, str]]) -> str:
-    for attribute in sorted(levels, key=len, reverse=True):
-        if subject.startswith(f"{slug(attribute)}_"):
-            level = subject.removeprefix(f"{slug(attribute)}_")
-            if level == OTHER:
-                return f"{_words(attribute)}: none of the common ones"
-            return f"{_words(attribute)}: {levels[attribute].get(level, _words(level))}"
-    return _words(subject)
-
-
-def _words(name: str) -> str:
-    return " ".join(w.upper() if w in _ACRONYMS else w for w in name.replace("_", " ").split())
 
 
 def _places(pair: Mapping[str, Any]) -> int:
@@ -286,7 +232,9 @@ def _why(summary: Mapping[str, Any]) -> dict[str, Any]:
     reason = champion["reason"]
     for pattern, words in _REASON_WORDS.items():
         reason = re.sub(pattern, words, reason)
-    kinds = {days: _CALIBRATIONS.get(k, _words(k)) for days, k in champion["calibration"].items()}
+    kinds = {
+        days: _CALIBRATIONS.get(k, name_in_words(k)) for days, k in champion["calibration"].items()
+    }
     return {
         "step": contender_in_words(champion["step"]),
         "steps": [contender_in_words(step) for step in champion["steps"]],
@@ -321,7 +269,11 @@ def _paired(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _gains(summary: Mapping[str, Any]) -> dict[str, Any]:
     curves = [
-        {"name": contender_in_words(name), "kind": _kind(name), "points": summary["gains"][name]}
+        {
+            "name": contender_in_words(name),
+            "kind": _kind(name),
+            "points": summary["gains"][name],
+        }
         for name in _contenders(summary)
         if name in summary["gains"] and _kind(name) in ("model", "rules")
     ]
@@ -395,5 +347,5 @@ def _drivers(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _segments(summary: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for row in summary["segments"]:
-        grouped.setdefault(_words(row["attribute"]), []).append(row)
+        grouped.setdefault(name_in_words(row["attribute"]), []).append(row)
     return list(grouped.items())
