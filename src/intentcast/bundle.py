@@ -29,7 +29,7 @@ from intentcast.scorecards import Scorecard, parse_scorecard
 from intentcast.tiers import TierPolicy
 from intentcast.trees import checked_trees
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LIBRARIES = ("lightgbm", "numpy", "polars")
 _LARGEST_FILE = 512 * 1024 * 1024

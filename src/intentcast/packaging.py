@@ -53,7 +53,7 @@ def package(
         "handoff.json": json_bytes(handoff.model_dump(mode="json")),
         "dataset.json": json_bytes(config.model_dump(mode="json")),
         "reference.json": json_bytes(_reference(model)),
-        "golden.json": json_bytes([_golden_row(predictor, r) for r in _golden_requests(model)]),
+        "golden.json": json_bytes([_golden_row(predictor, r) for r in _golden_requests(model, config)]),
         "metrics.json": json_bytes(dict(metrics)),
         "model_card.md": _model_card(model, dataset).encode(),
     }
@@ -86,7 +86,7 @@ def _golden_row(predictor: _Unpackaged, request: dict[str, Any]) -> dict[str, An
     return {"request": request, "probabilities": predicted.probabilities[0].tolist()}
 
 
-def _golden_requests(model: TrainedModel) -> list[dict[str, Any]]:
+def _golden_requests(model: TrainedModel, config: DatasetConfig) -> list[dict[str, Any]]:
     """Return made-up leads over the model's own vocabulary: nobody's data leaves in a bundle."""
     spec, themes = model.featurizer.spec, model.featurizer.themes
     rng = np.random.default_rng(0)
@@ -112,8 +112,16 @@ def _golden_requests(model: TrainedModel) -> list[dict[str, Any]]:
             events.append(event)
         attributes: dict[str, Any] = {n: float(rng.integers(1, 1000)) for n in spec.numeric}
         attributes |= {n: _pick(levels, rng) for n, levels in spec.levels if levels}
+        ended = model.known_by - timedelta(days=40 * (number + 1))
+        outcome = {"occurred_at": ended.isoformat(), "outcome": config.conversion.outcomes[0]}
+        title = {spec.seniority: "Director"} if spec.seniority else {}
+        told = {
+            "outcomes": [{"lead_id": "golden-colleague", **outcome}],
+            "colleagues": [{"lead_id": "golden-colleague", "attributes": title}],
+        }
         requests.append(
             {
+                **(told if number else {}),
                 "lead": {
                     "lead_id": "golden-lead",
                     "account_id": "golden-account",

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from intentcast.contracts import INSTANT
 from intentcast.features.kernel.arrays import (
     ALWAYS,
     LOST,
@@ -85,7 +86,7 @@ def _sorted_places(lead: Ints, as_of: Ints) -> Ints:
 
 
 def _micros(column: pl.Series) -> Ints:
-    instants = column.dt.cast_time_unit("us") if column.dtype.time_unit != "us" else column
+    instants = column.dt.cast_time_unit("us") if column.dtype != INSTANT else column
     return np.ascontiguousarray(instants.to_numpy().view(np.int64))
 
 
