@@ -241,7 +241,7 @@ class BoosterSettings(_Settings):
 
     rounds: int = Field(default=150, ge=1)
     learning_rate: float = Field(default=0.05, gt=0)
-    num_leaves: int = Field(default=15, ge=2)
+    num_leaves: int = Field(default=7, ge=2)
     min_data_in_leaf: int = Field(default=40, ge=1)
     feature_fraction: float = Field(default=0.4, gt=0, le=1)
     bagging_fraction: float = Field(default=0.7, gt=0, le=1)
