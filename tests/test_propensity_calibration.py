@@ -269,3 +269,37 @@ def test_the_interval_of_an_isotonic_map_covers_the_truth_about_as_often_as_it_s
         covered += (low <= shape(points)) & (shape(points) <= high)
     assert (covered / n >= 0.85).all()
     assert 0.90 <= (covered / n).mean() <= 0.995
+
+
+# The level of a refitted learner
+
+
+@pytest.mark.parametrize("isotonic_from", [1, 10**9], ids=["isotonic", "platt"])
+@pytest.mark.parametrize("moved", [-1.5, 0.0, 1.5])
+def test_a_refitted_learner_moves_the_level_once(isotonic_from, moved):
+    margins, converted, accounts, times = drawn(11, 6000, a=1.2, b=0.7)
+    fitted = fit_calibrator(
+        margins, converted, accounts, times, isotonic_from=isotonic_from, min_converted=30
+    )
+    assert fitted.kind != "none"
+    # The refitted learner has seen the slice: its margins are higher by what the level moved.
+    anchored = fitted.anchored(margins + moved, converted)
+    assert anchored.probabilities(margins + moved).mean() == pytest.approx(converted.mean())
+    assert anchored.shift == pytest.approx(-moved, abs=0.01)
+    before = fitted.interval(margins)
+    for end, was in zip(anchored.interval(margins + moved), before, strict=True):
+        np.testing.assert_allclose(end, was, atol=0.002)
+
+
+def test_where_no_map_is_kept_no_level_is_set():
+    margins, converted, *_ = drawn(12, 3000)
+    none = fit_calibrator(
+        margins[:10],
+        converted[:10],
+        np.arange(10),
+        np.arange(10),
+        isotonic_from=10,
+        min_converted=99,
+    )
+    assert none.kind == "none"
+    assert none.anchored(margins + 3.0, converted) is none

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -181,7 +181,8 @@ def _tiers(
     fit: Fitted, rows: TrainingRows, leads: NDArray[np.generic], dataset: Dataset
 ) -> TierPolicy:
     sample = fit.out_of_sample
-    calibrator = fit.models[fit.champion].calibrator
+    # As fitted on the slice: its margins are of the learner that had not seen it.
+    calibrator = replace(fit.models[fit.champion].calibrator, shift=0.0)
     times = rows.times[sample.rows]
     gaps = np.diff(np.unique(times))
     every_days = dataset.config.cohort.every_days

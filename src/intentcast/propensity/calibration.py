@@ -32,6 +32,7 @@ class Calibrator:
         above: Likewise above.
         n: Snapshots in the slice.
         n_converted: Of them, converted.
+        shift: Added to every margin first; see `anchored`.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Calibrator:
     above: Floats
     n: int
     n_converted: int
+    shift: float = 0.0
 
     @property
     def base_rate(self) -> float:
@@ -53,6 +55,7 @@ class Calibrator:
 
     def probabilities(self, margins: Floats) -> Floats:
         """Return calibrated probabilities, strictly between 0 and 1, shape (n,)."""
+        margins = margins + self.shift
         if self.kind == "isotonic":
             log_odds = between_knots(margins, self.knots, self.values, self.slope)
         else:
@@ -68,6 +71,7 @@ class Calibrator:
         one lead will act.
         """
         p = self.probabilities(margins)
+        margins = margins + self.shift
         centre = np.log(p / (1.0 - p))
         if self.kind == "isotonic":
             below = np.interp(margins, self.grid, self.below)
@@ -77,6 +81,27 @@ class Calibrator:
             variance = c[0, 0] + 2.0 * margins * c[0, 1] + margins * margins * c[1, 1]
             below = above = _Z95 * np.sqrt(np.maximum(variance, 0.0))
         return np.minimum(sigmoid(centre - below), p), np.maximum(sigmoid(centre + above), p)
+
+    def anchored(self, margins: Floats, converted: Floats) -> "Calibrator":
+        """Return the same map for a learner that was refitted with the slice among its rows.
+
+        The map was fitted on margins of a learner that had not seen the slice. If the base rate
+        moved in between, the refitted learner has moved its level already, and the map would move
+        it once more. So margins are shifted by the δ for which Σ p(m + δ) = Σ converted over the
+        slice, with the refitted learner's m: the map's shape stays, the level counts once.
+
+        Args:
+            margins: Of the refitted learner on the slice, shape (n,).
+            converted: 0 or 1, both present, shape (n,).
+        """
+        if self.kind == "none":
+            return self
+        low, high = -20.0, 20.0
+        for _ in range(80):
+            middle = (low + high) / 2.0
+            moved = replace(self, shift=middle).probabilities(margins).sum()
+            low, high = (middle, high) if moved < converted.sum() else (low, middle)
+        return replace(self, shift=(low + high) / 2.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the calibrator as JSON values."""
@@ -92,6 +117,7 @@ class Calibrator:
             "above": self.above.tolist(),
             "n": self.n,
             "n_converted": self.n_converted,
+            "shift": self.shift,
         }
 
     @classmethod

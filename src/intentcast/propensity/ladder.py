@@ -140,7 +140,10 @@ def fit_ladder(
     }
     models = {
         step: HorizonModel(
-            step, rows.horizon_days, learners[step], _calibrate(rows, candidates[step], config)
+            step,
+            rows.horizon_days,
+            learners[step],
+            _calibrate(rows, candidates[step], learners[step], config),
         )
         for step in STEPS
     }
@@ -238,8 +241,13 @@ def later_slice(rows: TrainingRows, config: LearnerConfig) -> NDArray[np.bool_] 
     return later
 
 
-def _calibrate(rows: TrainingRows, sample: OutOfSample, config: LearnerConfig) -> Calibrator:
-    return fit_calibrator(
+def _calibrate(
+    rows: TrainingRows,
+    sample: OutOfSample,
+    refitted: LogisticModel | BoosterModel,
+    config: LearnerConfig,
+) -> Calibrator:
+    calibrator = fit_calibrator(
         sample.margins,
         rows.converted[sample.rows],
         rows.clusters[sample.rows],
@@ -248,3 +256,7 @@ def _calibrate(rows: TrainingRows, sample: OutOfSample, config: LearnerConfig) -
         min_converted=config.calibration.min_converted,
         seed=config.seed,
     )
+    if sample.scheme == "account folds":
+        return calibrator
+    margins = refitted.margins(rows.features[sample.rows])
+    return calibrator.anchored(margins, rows.converted[sample.rows])
