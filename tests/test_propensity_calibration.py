@@ -284,11 +284,13 @@ def test_a_refitted_learner_moves_the_level_once(isotonic_from, moved):
     assert fitted.kind != "none"
     # The refitted learner has seen the slice: its margins are higher by what the level moved.
     anchored = fitted.anchored(margins + moved, converted)
+    still = fitted.anchored(margins, converted)
     assert anchored.probabilities(margins + moved).mean() == pytest.approx(converted.mean())
-    assert anchored.shift == pytest.approx(-moved, abs=0.01)
-    before = fitted.interval(margins)
-    for end, was in zip(anchored.interval(margins + moved), before, strict=True):
-        np.testing.assert_allclose(end, was, atol=0.002)
+    assert anchored.shift == pytest.approx(still.shift - moved)
+    assert abs(still.shift) < 0.05
+    pairs = zip(anchored.interval(margins + moved), still.interval(margins), strict=True)
+    for end, was in pairs:
+        np.testing.assert_allclose(end, was, rtol=1e-6)
 
 
 def test_where_no_map_is_kept_no_level_is_set():
