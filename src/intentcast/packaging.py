@@ -53,7 +53,9 @@ def package(
         "handoff.json": json_bytes(handoff.model_dump(mode="json")),
         "dataset.json": json_bytes(config.model_dump(mode="json")),
         "reference.json": json_bytes(_reference(model)),
-        "golden.json": json_bytes([_golden_row(predictor, r) for r in _golden_requests(model, config)]),
+        "golden.json": json_bytes(
+            [_golden_row(predictor, r) for r in _golden_requests(model, config)]
+        ),
         "metrics.json": json_bytes(dict(metrics)),
         "model_card.md": _model_card(model, dataset).encode(),
     }

@@ -11,7 +11,18 @@ import pytest
 
 from tests.fixtures_world import CONFIG_TOML, place, world_folder
 
-COMMANDS = ("simulate", "check", "themes", "train", "backtest", "score", "explain", "serve", "demo")
+COMMANDS = (
+    "simulate",
+    "check",
+    "themes",
+    "features",
+    "train",
+    "backtest",
+    "score",
+    "explain",
+    "serve",
+    "demo",
+)
 
 
 @dataclass(frozen=True)

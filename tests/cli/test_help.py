@@ -5,7 +5,18 @@ import pytest
 
 from intentcast.cli.main import app
 
-COMMANDS = ("simulate", "check", "themes", "train", "backtest", "score", "explain", "serve", "demo")
+COMMANDS = (
+    "simulate",
+    "check",
+    "themes",
+    "features",
+    "train",
+    "backtest",
+    "score",
+    "explain",
+    "serve",
+    "demo",
+)
 
 
 def test_these_are_all_the_commands():

@@ -10,7 +10,18 @@ from typing import NoReturn
 
 import typer
 
-from intentcast.cli import backtest, check, demo, explain, score, serve, simulate, train
+from intentcast.cli import (
+    backtest,
+    check,
+    demo,
+    explain,
+    features,
+    score,
+    serve,
+    simulate,
+    themes,
+    train,
+)
 from intentcast.errors import InputError, IntentcastError, RefusedError
 
 app = typer.Typer(
@@ -34,7 +45,7 @@ _EXTRA = {
         ("fastapi", "uvicorn", "prometheus_client", "structlog", "pydantic_settings"), "serve"
     ),
 }
-for command in (simulate, check, train, backtest, score, explain, serve, demo):
+for command in (simulate, check, themes, features, train, backtest, score, explain, serve, demo):
     app.command(command.NAME, help=command.HELP)(command.run)
 
 
