@@ -149,18 +149,23 @@ TITLES = [
     "Onboarding webinar", "/blog/warehouse-robots", "Warehouse robots in the field",
     "/events/summer-conference", "Summer conference tickets", "/careers",
 ]  # fmt: skip
+JOB_TITLES = ["CTO", "Engineer", "Buyer", "VP Sales", "Head of IT", "Product Manager"]
 WORLD_SETTINGS = {
     "conversion": {"outcomes": ["won"], "closing": ["lost"], "horizons_days": [30]},
     "cohort": {"rule": "engaged", "within_days": 60},
     "attributes": {"numeric": ["employee_count"], "categorical": ["industry", "job_title"]},
-    "themes": {"seeds": {"pricing": "price plans", "rollout": "migration onboarding rollout"}},
+    "themes": {
+        "core": ["pricing"],
+        "seeds": {"pricing": "price plans", "rollout": "migration onboarding rollout"},
+    },
 }
 
 
 def world(seed, *, n_leads, start=START, days=120):
     """Return the tables of a small, lively world: late, repeated and machine events and all.
 
-    Leads with more visits to pricing convert more often, so that there is something to learn.
+    Leads with more visits to pricing convert more often, so that there is something to learn. Some
+    events follow one another within minutes or by a day, some leave long silences.
     """
     rng = random.Random(seed)
 
@@ -168,17 +173,27 @@ def world(seed, *, n_leads, start=START, days=120):
         return start + timedelta(seconds=rng.randrange(int(first * 86400), int(last * 86400)))
 
     leads, events, outcomes, changes = [], [], [], []
-    n_accounts = max(2, n_leads // 2)
+    n_accounts = max(2, n_leads // 3)
     for i in range(n_leads):
         name, born = f"L{i:03d}", rng.uniform(0, days / 2)
         account = rng.choice([None, *(f"A{a:03d}" for a in range(n_accounts))])
-        title = rng.choice(["CTO", "Engineer", "Buyer", None])
         created = start + timedelta(seconds=int(born * 86400))
-        row = {"lead_id": name, "created_at": created, "account_id": account, "job_title": title}
-        leads.append(row)
+        leads.append(
+            {
+                "lead_id": name, "created_at": created, "account_id": account,
+                "job_title": rng.choice([*JOB_TITLES, None]),
+            }
+        )  # fmt: skip
         interest = rng.random()
-        for _ in range(rng.randrange(1, 12)):
-            occurred = moment(born, days)
+        occurred = moment(born, days)
+        for _ in range(rng.randrange(1, 14)):
+            step = rng.random()
+            if step < 0.2:
+                occurred += timedelta(seconds=rng.randrange(60 * 50))
+            elif step < 0.4:
+                occurred += timedelta(hours=rng.randrange(12, 36))
+            else:
+                occurred = moment(born, days)
             is_late = rng.random() < 0.2
             lag = timedelta(seconds=rng.randrange(86400 * 10 if is_late else 600))
             titles = TITLES[:3] if rng.random() < interest else [*TITLES, None]
@@ -190,22 +205,26 @@ def world(seed, *, n_leads, start=START, days=120):
                 content=rng.choice(titles),
                 channel=rng.choice(["web", "email", None]),
                 value=rng.choice([None, 1.5, -3.25, 20.0]),
+                duration_seconds=rng.choice([None, 0.0, 30.0, 412.5]),
                 is_machine=rng.choice([False, False, None, True]),
                 recorded_at=occurred + lag,
             )
             events.append(row)
             if row["event_id"] and rng.random() < 0.2:
                 events.append({**row, "recorded_at": row["recorded_at"] + DAY})
+        if rng.random() < 0.3:
+            occurred = moment(born, days)
+            outcomes.append(outcome(name, occurred, "returned", recorded_at=occurred + 2 * DAY))
         if rng.random() < 0.7 * interest:
             occurred = moment(born, days)
             outcomes.append(outcome(name, occurred, recorded_at=occurred + DAY))
         elif rng.random() < 0.2:
             outcomes.append(outcome(name, moment(born, days), "lost", recorded_at=None))
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             changes.append(
                 {
                     "entity": "lead", "entity_id": name, "attribute": "job_title",
-                    "value": rng.choice(["CTO", "Buyer", None]), "recorded_at": moment(born, days),
+                    "value": rng.choice([*JOB_TITLES, None]), "recorded_at": moment(born, days),
                 }
             )  # fmt: skip
     accounts = [

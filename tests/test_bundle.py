@@ -14,8 +14,12 @@ import pytest
 
 from intentcast.bundle import BundleContents, read_bundle, write_bundle
 from intentcast.cli.console import newest_bundle
+from intentcast.config import BoosterSettings
 from intentcast.errors import BundleError, InputError
+from intentcast.propensity import BoosterModel
+from intentcast.propensity.booster import fit_booster
 from intentcast.scoring import load_bundle, predict, score
+from intentcast.trees import checked_trees
 from tests.fixtures_world import (
     AS_OF,
     CREATED,
@@ -88,6 +92,20 @@ def test_a_bundle_gives_the_scores_of_the_model_it_was_made_of_to_the_bit(step):
     for part in ("margins", "probabilities", "low", "high"):
         assert (getattr(before, part) == getattr(after, part)).all()
     assert bundle(step).models[90].step == step
+
+
+def test_trees_that_split_what_is_known_from_what_is_not_can_be_read_again():
+    """Where only that matters, LightGBM's threshold is infinite: unknown goes the other way."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(600, 1))
+    is_unknown = rng.random(600) < 0.5
+    features[is_unknown] = np.nan
+    converted = (rng.random(600) < np.where(is_unknown, 0.8, 0.2)).astype(float)
+    settings = BoosterSettings(rounds=3, feature_fraction=1)
+    model = fit_booster(features, converted, names=["a.b.c.d"], settings=settings, seed=7)
+    assert "threshold=inf" in model.text
+    read = BoosterModel(checked_trees(model.text, n_features=1, file="model.txt"))
+    assert (read.margins(features) == model.margins(features)).all()
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -333,8 +351,8 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):
 
 def test_another_format_is_refused(copy):
     folder = copy()
-    write_manifest(folder, manifest_of(folder) | {"format": 2})
-    with pytest.raises(BundleError, match="bundle format 2"):
+    write_manifest(folder, manifest_of(folder) | {"format": 3})
+    with pytest.raises(BundleError, match="bundle format 3"):
         read_bundle(folder)
 
 

@@ -16,6 +16,7 @@ SPEC = FeatureSpec(
     core_themes=("pricing", "Case Studies"),
     has_accounts=False,
     has_values=False,
+    has_durations=False,
     numeric=(),
     levels=(),
 )
@@ -102,7 +103,7 @@ def test_of_two_themes_whose_names_read_alike_only_the_core_one_counts():
             "core_themes": ("case studies",),
         }
     )
-    assert alike.theme_names == ["case_studies", "case_studies_2", "other"]
+    assert alike.theme_names == ("case_studies", "case_studies_2", "other")
     first = judged({"theme_case_studies": 1.0}, spec=alike)
     second = judged({"theme_case_studies_2": 1.0}, spec=alike)
     assert not criterion(first, "focus").met

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from intentcast.config import DatasetConfig
 from intentcast.histories import (
     EngagementEvent,
+    KnownOutcome,
     LeadHistory,
     dataset_of,
     history_from_dataset,
@@ -35,6 +36,11 @@ HISTORY = LeadHistory(
     attributes={"job_title": "CTO"},
     account_attributes={"seats": 12.5, "industry": "steel"},
     events=(VISIT, replace(VISIT, lead_id="L2", event_type="email_click")),
+    outcomes=(
+        KnownOutcome("L1", AS_OF - timedelta(days=40), "returned"),
+        KnownOutcome("L3", AS_OF - timedelta(days=30), "won", AS_OF - timedelta(days=29)),
+    ),
+    colleagues={"L2": {"job_title": "Head of IT"}, "L4": {}},
 )
 
 
@@ -66,11 +72,28 @@ events = st.builds(
     event_id=st.none() | st.text(min_size=1, max_size=3),
     recorded_at=st.none() | moments,
 )
+outcomes = st.builds(
+    KnownOutcome,
+    lead_id=st.sampled_from(["L1", "L2"]),
+    occurred_at=moments,
+    outcome=st.text(min_size=1, max_size=5),
+    recorded_at=st.none() | moments,
+)
+titles = st.dictionaries(
+    st.sampled_from(["L2", "L3"]),
+    st.dictionaries(st.text(min_size=1, max_size=3), st.none() | st.text(max_size=3), max_size=2),
+)
 
 
-@given(st.lists(events, max_size=4), moments, st.none() | st.just("A1"))
-def test_every_history_survives_json(found, created_at, account_id):
-    history = LeadHistory("L1", created_at, AS_OF, account_id=account_id, events=tuple(found))
+@given(
+    events=st.lists(events, max_size=4).map(tuple),
+    outcomes=st.lists(outcomes, max_size=4).map(tuple),
+    colleagues=titles,
+    created_at=moments,
+    account_id=st.none() | st.just("A1"),
+)
+def test_every_history_survives_json(**found):
+    history = LeadHistory("L1", as_of=AS_OF, **found)
     assert history_from_json(json.loads(json.dumps(history_to_json(history)))) == history
 
 
@@ -100,18 +123,23 @@ def test_times_in_other_zones_are_the_same_instants():
 # As a data set of one.
 
 
-def test_the_data_set_holds_the_lead_its_colleagues_and_their_events():
+def test_everyone_that_is_told_of_is_of_the_account():
+    assert HISTORY.people == ["L1", "L2", "L3", "L4"]
+    assert LeadHistory("L9", AS_OF, AS_OF).people == ["L9"]
+
+
+def test_the_data_set_holds_the_lead_its_colleagues_and_what_is_told_of_them():
     data = dataset_of(HISTORY, CONFIG)
-    assert data.leads["lead_id"].to_list() == ["L1", "L2"]
-    assert data.leads["account_id"].to_list() == ["A1", "A1"]
+    assert data.leads["lead_id"].to_list() == ["L1", "L2", "L3", "L4"]
+    assert data.leads["account_id"].to_list() == ["A1"] * 4
     assert data.events["lead_id"].to_list() == ["L1", "L2"]
-    assert data.outcomes.is_empty()
+    assert data.outcomes.select("lead_id", "outcome").rows() == [("L1", "returned"), ("L3", "won")]
     assert data.data_cutoff == AS_OF
     assert snapshot_of(HISTORY).rows() == [("L1", AS_OF, "A1")]
 
 
 def test_a_lead_without_an_account_is_its_own():
-    alone = replace(HISTORY, account_id=None, events=(VISIT,))
+    alone = replace(HISTORY, account_id=None, events=(VISIT,), outcomes=(), colleagues={})
     assert dataset_of(alone, CONFIG).leads["account_id"].to_list() == ["lead:L1"]
     assert snapshot_of(alone)["account_id"].to_list() == ["lead:L1"]
 
@@ -125,6 +153,30 @@ def test_an_event_is_known_when_it_was_recorded_or_after_the_sources_delay():
     assert sorted(data.events["known_at"] - VISIT.occurred_at) == [
         timedelta(hours=6), timedelta(days=1),
     ]  # fmt: skip
+
+
+def test_an_outcome_is_known_when_it_was_recorded_or_after_the_sources_delay():
+    config = DatasetConfig.model_validate(
+        CONFIG.model_dump() | {"source_delay_hours": {"outcomes": 24}}
+    )
+    data = dataset_of(HISTORY, config)
+    delays = (data.outcomes["known_at"] - data.outcomes["occurred_at"]).to_list()
+    assert delays == [timedelta(days=1), timedelta(days=1)]
+    soon = dataset_of(HISTORY, CONFIG).outcomes
+    assert (soon["known_at"] - soon["occurred_at"]).to_list() == [timedelta(0), timedelta(days=1)]
+
+
+def test_each_person_has_the_title_that_is_told():
+    titles = dataset_of(HISTORY, CONFIG).leads["job_title"].to_list()
+    assert titles == ["CTO", "Head of IT", None, None]
+
+
+def test_the_column_of_ranks_need_not_be_an_attribute():
+    config = DatasetConfig.model_validate(
+        CONFIG.model_dump() | {"attributes": {"seniority": "role"}}
+    )
+    told = replace(HISTORY, attributes={"role": "CFO"}, colleagues={"L2": {"role": "Buyer"}})
+    assert dataset_of(told, config).leads["role"].to_list() == ["CFO", "Buyer", None]
 
 
 def test_an_event_sent_twice_counts_once():
@@ -196,6 +248,13 @@ def small(make_dataset):
             }
             for value, moment in (("VP", "2024-02-10"), ("CEO", "2024-03-01"))
         ],
+        outcomes=[
+            {"lead_id": who, "occurred_at": "2024-01-20", "outcome": name, "recorded_at": recorded}
+            for who, name, recorded in (
+                ("L1", "returned", None), ("L2", "won", "2024-02-29"), ("L2", "won", "2024-03-01"),
+                ("L3", "lost", None),
+            )
+        ],
         settings={
             "attributes": {"numeric": ["seats"], "categorical": ["job_title", "industry"]}
         },
@@ -214,6 +273,22 @@ def test_a_service_would_send_what_was_known_strictly_before(small):
     assert history.created_at == datetime(2024, 1, 1, tzinfo=UTC)
     assert [(e.lead_id, e.occurred_at.day) for e in history.events] == [("L1", 1), ("L2", 3)]
     assert history.attributes == {"job_title": "VP"}
+
+
+def test_a_service_would_send_the_accounts_outcomes_known_strictly_before(small):
+    history = history_from_dataset(small, snapshot("L1", "A1"))
+    assert [(o.lead_id, o.outcome) for o in history.outcomes] == [("L1", "returned"), ("L2", "won")]
+    alone = history_from_dataset(small, snapshot("L3", "lead:L3"))
+    assert [(o.lead_id, o.outcome) for o in alone.outcomes] == [("L3", "lost")]
+
+
+def test_a_service_would_send_the_titles_of_active_colleagues_as_known_then(small):
+    # L1's title changed before the as-of time and at it; L2 has none; neither knows L3.
+    assert history_from_dataset(small, snapshot("L2", "A1")).colleagues == {
+        "L1": {"job_title": "VP"}
+    }
+    assert history_from_dataset(small, snapshot("L1", "A1")).colleagues == {}
+    assert history_from_dataset(small, snapshot("L3", "lead:L3")).colleagues == {}
 
 
 def test_a_number_that_cannot_be_read_is_unknown(small):

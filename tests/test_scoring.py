@@ -1,3 +1,4 @@
+import functools
 import json
 import re
 from dataclasses import replace
@@ -10,15 +11,28 @@ import pytest
 from intentcast.contracts import Scores
 from intentcast.histories import (
     EngagementEvent,
+    KnownOutcome,
     LeadHistory,
     history_from_dataset,
     history_from_json,
     history_to_json,
 )
 from intentcast.propensity.horizons import predict_horizons
-from intentcast.scoring import answer, answer_history, score
+from intentcast.scoring import answer, answer_history, load_bundle, predict_history, score
 from intentcast.stages import STAGES
-from tests.fixtures_world import AS_OF, HORIZONS, bundle, trained, world, world_snapshots
+from intentcast.training import fit_model
+from tests.fixtures_world import (
+    AS_OF,
+    CONFIG,
+    HORIZONS,
+    bundle,
+    pack,
+    place,
+    trained,
+    world,
+    world_snapshots,
+    world_times,
+)
 
 STEPS = ("logistic", "lightgbm")
 SECRET = "zz-secret-77"
@@ -79,7 +93,7 @@ def test_where_a_longer_horizon_would_be_less_likely_it_gets_the_shorter_ones_pr
     """Trained apart, two horizons may disagree; with their models swapped they surely do."""
     models = trained().champion
     swapped = {30: models[90], 90: models[30]}
-    features = trained().featurizer.transform(world(), world_snapshots()).values
+    features = trained().featurizer.transform(world(), world_snapshots()).doubles
     found = predict_horizons(swapped, features)
     assert found.horizons_days == HORIZONS
     short = models[90].probabilities(features)
@@ -147,19 +161,44 @@ def test_rows_recorded_at_or_after_the_as_of_time_change_no_bit_of_a_batch(step)
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_events_recorded_at_or_after_the_as_of_time_change_no_bit_of_a_request(step):
+def test_rows_recorded_at_or_after_the_as_of_time_change_no_bit_of_a_request(step):
     known = history()
     late = [
         replace(known.events[0], event_id=None, recorded_at=AS_OF),
         replace(known.events[0], event_id=None, occurred_at=AS_OF, recorded_at=None),
         replace(known.events[-1], event_id=None, recorded_at=AS_OF + timedelta(days=9)),
     ]
+    week_ago = AS_OF - timedelta(days=7)
+    outcomes = [
+        KnownOutcome(who, week_ago, name, recorded_at=AS_OF)
+        for who in (known.lead_id, "a-colleague")
+        for name in ("closed_won", "closed_lost", "returned")
+    ]
     before = answer_history(bundle(step), known, explain=True)
-    after = answer_history(
-        bundle(step), replace(known, events=(*late, *known.events)), explain=True
-    )
+    grown = replace(known, events=(*late, *known.events), outcomes=(*outcomes, *known.outcomes))
+    after = answer_history(bundle(step), grown, explain=True)
     assert numbers(after) == numbers(before)
     assert "3 events known at or after as_of were not used" in after["warnings"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_earlier_outcomes_and_colleagues_of_a_request_do_count(step):
+    known = history()
+    week_ago = AS_OF - timedelta(days=7)
+    features = predict_history(bundle(step), known)[0]
+    told = {
+        "outcomes": (*known.outcomes, KnownOutcome("a-colleague", week_ago, "closed_won")),
+        "events": (*known.events, EngagementEvent("a-colleague", week_ago, "page_view")),
+    }
+    names = bundle(step).featurizer.spec.names
+    for field, area in (("outcomes", "account.colleagues_won"), ("events", "account.colleagues_")):
+        found = predict_history(bundle(step), replace(known, **{field: told[field]}))[0]
+        changed = {
+            name.split(".any.")[0]
+            for name, a, b in zip(names, features[0], found[0], strict=True)
+            if not (a == b or (np.isnan(a) and np.isnan(b)))
+        }
+        assert {name for name in changed if name.startswith(area)}
 
 
 # The answer.
@@ -271,8 +310,18 @@ def test_vocabulary_that_training_did_not_see_is_warned_of():
     assert warnings_of(quiet(account_attributes=KNOWN, events=rows)) == [
         "2 events of event types not seen in training, counted as other",
         "1 events of channels not seen in training, counted as other",
-        "1 events on content of no known theme",
+        "1 of 1 events on content of no known theme",
     ]
+
+
+def test_content_of_no_theme_is_warned_of_once_most_of_it_is():
+    known = [title for titles in bundle("logistic").featurizer.themes.examples for title in titles]
+    rows = [event(content=known[0]), event(content="qqxxyy"), event(content="wwvvkk")]
+    assert warnings_of(quiet(account_attributes=KNOWN, events=tuple(rows))) == [
+        "2 of 3 events on content of no known theme"
+    ]
+    rows.append(event(content=known[1]))
+    assert warnings_of(quiet(account_attributes=KNOWN, events=tuple(rows))) == []
 
 
 def test_attributes_that_are_unknown_are_named():
@@ -314,3 +363,46 @@ def test_an_attribute_named_like_a_key_changes_no_bit():
         for h in (plain, odd)
     )
     assert numbers(one) == numbers(other)
+
+
+# A model that leaves out families of features.
+
+
+@functools.cache
+def partial_bundle():
+    """A bundle without the families that words and hand-off criteria speak of."""
+    without = ("recency", "consistency", "coherence", "last", "account", "fit")
+    settings = CONFIG.features.model_copy(update={"without": without})
+    config = CONFIG.model_copy(update={"features": settings, "max_rows": 1000})
+    data = world()
+    model = fit_model(data, times=world_times(), known_by=data.data_cutoff, config=config)
+    return load_bundle(pack(model, place() / "bundles-partial"))
+
+
+def test_families_that_a_model_leaves_out_are_in_no_column_of_it():
+    families = {column.family for column in partial_bundle().featurizer.spec.columns}
+    assert families >= {"counts", "escalation", "dormancy", "lifecycle"}
+    assert not families & {"recency", "consistency", "coherence", "last", "account", "fit"}
+
+
+def test_hand_off_and_reasons_of_a_model_without_some_families_are_whole():
+    found = answer_history(partial_bundle(), history(), explain=True)
+    full = answer_history(bundle("logistic"), history(), explain=True)
+    # What a lead did does not depend on what a model looks at.
+    details = [
+        {c["name"]: c["detail"] for c in told["handoff"]["criteria"] if c["name"] != "intent"}
+        for told in (found, full)
+    ]
+    assert details[0] == details[1]
+    assert found["reasons"]
+    for reason in found["reasons"]:
+        assert not re.search(r"\bnan\b|None|_|\.\d+d", reason["text"], re.IGNORECASE)
+
+
+def test_a_batch_of_a_model_without_some_families_is_each_lead_alone_to_the_bit():
+    batch = score(partial_bundle(), world(), world_snapshots().head(5))
+    for row in range(5):
+        lead = world_snapshots()[row]
+        told = answer_history(partial_bundle(), history_from_dataset(world(), lead), explain=False)
+        mine = batch.filter(pl.col("lead_id") == lead["lead_id"][0]).sort("horizon_days")
+        assert [p["probability"] for p in told["probabilities"]] == mine["probability"].to_list()

@@ -49,7 +49,7 @@ def everything(model, features):
 
 
 def same(one, other):
-    features = one.features.values
+    features = one.features.doubles
     left, right = everything(one, features), everything(other, features)
     return (
         one.features.names == other.features.names
@@ -141,7 +141,7 @@ def test_words_and_levels_that_appear_later_are_in_no_vocabulary():
 
 
 def test_another_seed_learns_other_trees():
-    features = early().features.values
+    features = early().features.doubles
     one, other = (
         model.step("lightgbm")[90].learner.margins(features) for model in (early(), fit(seed=8))
     )

@@ -22,15 +22,23 @@ def snapshots():
     return pl.concat([world_snapshots().head(N_LEADS // 2), apart]).unique(maintain_order=True)
 
 
-def one_by_one():
+@functools.cache
+def sent():
+    """Each snapshot, and its lead's history as a service sends it and a server reads it."""
+    found = []
     for row in range(len(snapshots())):
-        yield snapshots()[row]
+        history = history_from_dataset(world(), snapshots()[row])
+        body = json.dumps(history_to_json(history), allow_nan=False)
+        found.append((snapshots()[row], history_from_json(json.loads(body))))
+    return found
 
 
-def sent(snapshot):
-    """The lead's history as a service sends it and a server reads it."""
-    body = json.dumps(history_to_json(history_from_dataset(world(), snapshot)), allow_nan=False)
-    return history_from_json(json.loads(body))
+def test_features_from_requests_are_those_from_tables_to_the_bit():
+    featurizer = bundle("logistic").featurizer
+    batch = featurizer.transform(world(), snapshots())
+    found = featurizer.transform_histories([history for _, history in sent()], world().config)
+    assert found.names == batch.names
+    assert found.values.tobytes() == batch.values.tobytes()
 
 
 @pytest.mark.parametrize("step", ["logistic", "lightgbm"])
@@ -39,8 +47,8 @@ def test_a_batch_of_leads_and_each_lead_alone_agree_to_the_bit(step):
     batch = score(loaded, world(), snapshots())
     rows = dict(iter(batch.group_by("lead_id", "as_of")))
     assert len(rows) >= 90
-    for snapshot in one_by_one():
-        found = answer_history(loaded, sent(snapshot), explain=False)
+    for snapshot, history in sent():
+        found = answer_history(loaded, history, explain=False)
         mine = rows[snapshot["lead_id"][0], snapshot["as_of"][0]].sort("horizon_days")
         assert [
             (p["horizon_days"], p["probability"], p["low"], p["high"])
@@ -53,8 +61,8 @@ def test_a_batch_of_leads_and_each_lead_alone_agree_to_the_bit(step):
 @pytest.mark.parametrize("step", ["logistic", "lightgbm"])
 def test_the_whole_answer_is_the_same_from_a_request_as_from_the_data_set(step):
     loaded = bundle(step)
-    for snapshot in list(one_by_one())[::9]:
-        of_request = answer_history(loaded, sent(snapshot), explain=True)
+    for snapshot, history in sent()[::9]:
+        of_request = answer_history(loaded, history, explain=True)
         of_data = answer(loaded, world(), snapshot, explain=True)
         # A request holds nothing that was known later, the data set may.
         of_data["warnings"] = [w for w in of_data["warnings"] if "at or after" not in w]
@@ -63,6 +71,6 @@ def test_the_whole_answer_is_the_same_from_a_request_as_from_the_data_set(step):
 
 def test_a_lead_alone_in_a_batch_has_the_bits_it_has_among_others():
     batch = score(bundle("lightgbm"), world(), snapshots())
-    for snapshot in list(one_by_one())[::10]:
+    for snapshot, _ in sent()[::10]:
         alone = score(bundle("lightgbm"), world(), snapshot)
         assert alone.equals(batch.join(snapshot, on=["lead_id", "as_of"], how="semi"))

@@ -4,6 +4,7 @@ import json
 import random
 from datetime import timedelta
 
+import polars as pl
 import pytest
 
 from intentcast.scorecards import score_snapshots
@@ -13,11 +14,12 @@ from tests.serving_requests import serve
 
 pytest_plugins = ["tests.serving_world"]
 
-N_LEADS = 200
+N_LEADS = 120
 EVENT_COLUMNS = (
     "lead_id", "occurred_at", "event_type", "content", "channel", "value", "duration_seconds",
     "is_machine", "event_id", "recorded_at",
 )  # fmt: skip
+OUTCOME_COLUMNS = ("lead_id", "occurred_at", "outcome", "recorded_at")
 
 
 def json_value(value):
@@ -33,6 +35,21 @@ def snapshots(world):
     cohort = build_snapshots(world.dataset, times)
     chosen = sorted(random.Random(0).sample(range(len(cohort)), N_LEADS))
     return cohort[chosen]
+
+
+def titles_of_colleagues(dataset, snapshots):
+    """Return, per snapshot, the colleagues' job titles as they were known then."""
+    people = dataset.leads.select("account_id", colleague="lead_id")
+    pairs = snapshots.join(people, on="account_id").filter(pl.col("colleague") != pl.col("lead_id"))
+    looks = pairs.select("as_of", "account_id", lead_id="colleague")
+    titles = attributes_as_of(dataset, looks, ["job_title"])["job_title"]
+    found = {key: [] for key in snapshots.select("lead_id", "as_of").iter_rows()}
+    for (lead, as_of, colleague), title in zip(
+        pairs.select("lead_id", "as_of", "colleague").iter_rows(), titles, strict=True
+    ):
+        person = {"lead_id": colleague, "attributes": {"job_title": title}}
+        found[lead, as_of].append(person)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +72,18 @@ def requests(world, snapshots):
     born = dict(dataset.leads.select("lead_id", "created_at").iter_rows())
     of_lead, of_account = attributes(lead_columns), attributes(account_columns)
     account_of = dict(dataset.leads.select("lead_id", "account_id").iter_rows())
-    events_of = {}
-    for row in dataset.events.select(EVENT_COLUMNS).iter_rows(named=True):
-        event = {name: json_value(value) for name, value in row.items()}
-        events_of.setdefault(account_of[row["lead_id"]], []).append(event)
+
+    def of_accounts(table, columns):
+        """Every row of each account, whenever it became known."""
+        found = {}
+        for row in table.select(columns).iter_rows(named=True):
+            told = {name: json_value(value) for name, value in row.items()}
+            found.setdefault(account_of[row["lead_id"]], []).append(told)
+        return found
+
+    events_of = of_accounts(dataset.events, EVENT_COLUMNS)
+    outcomes_of = of_accounts(dataset.outcomes, OUTCOME_COLUMNS)
+    colleagues_of = titles_of_colleagues(dataset, snapshots)
     shuffled = random.Random(1)
     found = []
     for i, (lead, as_of, account) in enumerate(
@@ -66,6 +91,8 @@ def requests(world, snapshots):
     ):
         events = list(events_of.get(account, []))
         shuffled.shuffle(events)
+        outcomes = list(outcomes_of.get(account, []))
+        shuffled.shuffle(outcomes)
         found.append(
             {
                 "lead": {
@@ -76,6 +103,8 @@ def requests(world, snapshots):
                 },
                 "account": {"attributes": of_account[i]},
                 "events": events,
+                "outcomes": outcomes,
+                "colleagues": colleagues_of[lead, as_of],
                 "as_of": json_value(as_of),
                 "explain": False,
             }
@@ -93,6 +122,8 @@ def test_the_sample_has_what_makes_parity_hard(world, requests):
     assert sum(event["is_machine"] is True for _, event in events) >= 50
     assert sum(e["lead_id"] != r["lead"]["lead_id"] for r, e in events) >= 500
     assert sum(request["lead"]["account_id"] is None for request in requests) >= 5
+    assert sum(len(request["outcomes"]) for request in requests) >= 50
+    assert sum(len(request["colleagues"]) for request in requests) >= 100
     assert world.dataset.attribute_changes.height >= 50
 
 
@@ -130,19 +161,23 @@ def test_the_server_s_numbers_are_the_batch_s_to_the_bit(world, snapshots, reque
     assert len({json.dumps(answer["probabilities"]) for answer in answers}) > n / 3
 
 
-def test_events_that_become_known_later_change_no_number(world, snapshots, requests):
+def test_rows_that_become_known_later_change_no_number(world, snapshots, requests):
     as_of = snapshots["as_of"].min()
     early = [request for request in requests if request["as_of"] == json_value(as_of)][:20]
     cut = [
-        {
-            **r,
-            "events": [
-                e for e in r["events"] if (e["recorded_at"] or e["occurred_at"]) < r["as_of"]
-            ],
+        request
+        | {
+            table: [
+                row
+                for row in request[table]
+                if (row["recorded_at"] or row["occurred_at"]) < request["as_of"]
+            ]
+            for table in ("events", "outcomes")
         }
-        for r in early
+        for request in early
     ]
-    assert sum(len(a["events"]) - len(b["events"]) for a, b in zip(early, cut, strict=True)) > 20
+    for table, n in (("events", 20), ("outcomes", 3)):
+        assert sum(len(a[table]) - len(b[table]) for a, b in zip(early, cut, strict=True)) > n
     with serve(world.boosted, now=world.dataset.data_cutoff) as client:
         whole, part = (client.post("/v1/predictions:batch", json=x).json() for x in (early, cut))
     for a, b in zip(whole, part, strict=True):

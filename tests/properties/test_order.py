@@ -73,7 +73,7 @@ def models(snapshots, matrix, labels, threads):
     config = parse_settings({**LEARNER, "threads": threads}, Learner, source="test")
     accounts = snapshots["account_id"].rank("dense").cast(pl.Int64).to_numpy()
     rows = TrainingRows(
-        features=matrix.values[mature],
+        features=matrix.doubles[mature],
         names=matrix.names,
         converted=labels.drop_nulls().cast(pl.Float64).to_numpy(),
         times=snapshots["as_of"].dt.timestamp("us").to_numpy()[mature],
