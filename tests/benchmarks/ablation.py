@@ -1,0 +1,198 @@
+"""Average precision with each family of features left out in turn.
+
+    python tests/benchmarks/ablation.py SCRATCH [--write docs/ablation.md]
+
+Fits what `intentcast backtest` fits for the primary horizon: the same windows, vocabulary, choice
+between logistic regression and LightGBM, and calibration; five times, with the learner's seed 1 to
+5, on the matrix without a family's columns, which is the matrix with that family off. Themes are
+clustered once. Everything is kept in SCRATCH, so that a run that was stopped goes on.
+
+The data sets: the sample, Complete Journey (from the extra `examples`), and those of
+`tests/test_real_data.py` where they are beside the checkout. It takes half an hour of two cores.
+"""
+
+import argparse
+import functools
+import os
+import re
+import shutil
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from ablation_fits import Fits, fit
+from ablation_summary import Gain, Ranking, gain, rank
+from ablation_windows import BEFORE, FULL, Window, write_windows
+
+from intentcast.config import LearnerConfig, read_settings
+from intentcast.examples.complete_journey import write_complete_journey
+from intentcast.features import FAMILIES
+from intentcast.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = range(1, 6)
+# Neighbouring folds of the sample test the same leads: half of them cost half.
+LAST_FOLDS = 2
+Rankings = dict[str, dict[str, Ranking]]
+
+
+def data_sets(scratch: Path) -> list[Path]:
+    """Make the data set folders under `scratch`, where they are not there yet."""
+    sys.path.insert(0, str(ROOT))
+    from tests.test_real_data import SETTINGS, SHARED
+
+    out = []
+    for name, settings in SETTINGS.items():
+        folder = scratch / name
+        if not folder.is_dir() and (SHARED / name).is_dir():
+            shutil.copytree(SHARED / name, folder, copy_function=shutil.copyfile)
+            folder.chmod(0o755)
+            (folder / "dataset.toml").write_text(settings)
+        if folder.is_dir():
+            out.append(folder)
+    journey = scratch / "complete_journey"
+    if not journey.is_dir():
+        write_complete_journey(journey)
+    return [*out, journey, ROOT / "data" / "sample"]
+
+
+def variants(window: Window) -> list[str]:
+    """Return all families, the first version's columns, and each family left out."""
+    return [FULL, BEFORE, *(family for family in FAMILIES if family in window.families)]
+
+
+def fitted(window: Path, variant: str, kept: Path, config: LearnerConfig) -> Path:
+    """Fit one variant on one window, unless that was done before; return where it is kept."""
+    at = kept / variant.replace(" ", "_") / window.name
+    if not at.exists():
+        found = Window.load(window)
+        fit(found, found.columns(variant), config, SEEDS).save(at)
+        sys.stdout.write(f"{at.relative_to(kept.parent)}\n")
+    return at
+
+
+def measure(scratch: Path, config: LearnerConfig, processes: int) -> Rankings:
+    """Fit every variant on every window, a few at a time, and rank them."""
+    jobs: list[tuple[str, Path, str]] = []
+    for folder in data_sets(scratch / "sets"):
+        target = scratch / "windows" / folder.name
+        for path in write_windows(folder, target, config, last_folds=LAST_FOLDS):
+            jobs += [(folder.name, path, variant) for variant in variants(Window.load(path))]
+    # All data sets' whole matrices first: a run that is stopped has said what matters most.
+    jobs.sort(key=lambda job: job[2] not in (FULL, BEFORE))
+    # Kept apart by settings: a fit under other settings is another fit.
+    kept = scratch / f"fits-{zlib.crc32(config.model_dump_json().encode()):08x}"
+    with ProcessPoolExecutor(processes) as pool:
+        run = functools.partial(_job, kept=kept, config=config)
+        paths = dict(zip(jobs, pool.map(run, jobs), strict=True))
+    out: Rankings = {}
+    for name, _, variant in jobs:
+        mine = [(w, p) for (n, w, v), p in paths.items() if (n, v) == (name, variant)]
+        if variant not in out.setdefault(name, {}):
+            windows = [Window.load(w) for w, _ in mine]
+            out[name][variant] = rank(windows, [Fits.load(p) for _, p in mine])
+    return out
+
+
+def _job(job: tuple[str, Path, str], kept: Path, config: LearnerConfig) -> Path:
+    name, window, variant = job
+    return fitted(window, variant, kept / name, config)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, all but the first column to the right."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def totals(found: Rankings) -> list[list[str]]:
+    """Return a row per data set and set of columns."""
+    return [
+        [
+            f"{name}, {variant}",
+            str(r.n_columns),
+            f"{r.champion.mean():.4f} ± {r.champion.std(ddof=1):.4f}",
+            f"{r.steps[0].mean():.4f}",
+            f"{r.steps[1].mean():.4f} ± {r.steps[1].std(ddof=1):.4f}",
+            f"{r.n_fits - r.n_boosted} : {r.n_boosted}",
+            ", ".join(f"{penalty:g}" for penalty in r.penalties),
+        ]
+        for name, by in found.items()
+        for variant, r in by.items()
+        if variant in (FULL, BEFORE)
+    ]
+
+
+def gains(found: Rankings, say: Callable[[Gain], str]) -> list[list[str]]:
+    """Return a row per family and one for all that came after the first version."""
+    rows = []
+    for left_out in (*FAMILIES, BEFORE):
+        name = "*all since the first version*" if left_out == BEFORE else f"`{left_out}`"
+        cells = [
+            say(gain(by[FULL], by[left_out])) if left_out in by else "none" for by in found.values()
+        ]
+        rows.append([name, *cells])
+    return rows
+
+
+def on_test(found: Gain) -> str:
+    return f"{1000 * found.mean:+.1f} ± {1000 * found.spread:.1f} ({1000 * found.error:.1f})"
+
+
+def per_step(found: Gain) -> str:
+    return " / ".join(f"{1000 * step:+.1f}" for step in found.steps)
+
+
+def in_training(found: Gain) -> str:
+    loss = f"{1000 * found.inner_loss:+.2f} ({1000 * found.inner_error:.2f})"
+    return f"{loss}, {1000 * found.inner:+.1f}"
+
+
+def sections(found: Rankings) -> dict[str, str]:
+    """Return the tables by the names of their marks in the page."""
+    head = ["columns", "n", "champion", "logistic", "LightGBM", "chosen", "inverse penalty"]
+    by_family = ["left out", *found]
+    return {
+        "totals": table(head, totals(found)),
+        "test": table(by_family, gains(found, on_test)),
+        "steps": table(by_family, gains(found, per_step)),
+        "training": table(by_family, gains(found, in_training)),
+    }
+
+
+def write_page(page: Path, tables: dict[str, str]) -> None:
+    """Put each table between its marks.
+
+    Raises:
+        SystemExit: If the page has no such marks.
+    """
+    text = page.read_text()
+    for name, body in tables.items():
+        marks = rf"(<!-- ablation-{name}:begin[^\n]*-->\n).*?(<!-- ablation-{name}:end -->)"
+        text, n = re.subn(marks, rf"\g<1>\n{body}\n\n\g<2>", text, flags=re.DOTALL)
+        if n != 1:
+            raise SystemExit(f"{page} has no marks ablation-{name}:begin and :end")
+    write_atomic(page, text.encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("--write", type=Path, help="a page with the tables' marks")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--config", type=Path, default=ROOT / "models" / "conversion.toml")
+    asked = parser.parse_args()
+    # Each process fits on one thread.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    config = read_settings(asked.config, LearnerConfig)
+    tables = sections(measure(asked.scratch, config, asked.processes))
+    for name, body in tables.items():
+        sys.stdout.write(f"\n{name}\n\n{body}\n")
+    if asked.write:
+        write_page(asked.write, tables)
+
+
+if __name__ == "__main__":
+    main()
