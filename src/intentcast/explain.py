@@ -153,7 +153,8 @@ def _colleagues(words: str, subject: str, named: Mapping[str, float], spec: Feat
 def _coherent(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
     window = _nearest(30, spec)
     breadth = named[f"coherence.breadth.any.{window}d"]
-    text = f"{'1 theme' if breadth == 1 else f'{breadth:.0f} themes'} in the last {window} days"
+    what = f"{breadth:.0f} themes" if breadth > 1 else "1 theme" if breadth else "no known theme"
+    text = f"{what} in the last {window} days"
     unit = spec.shape.ladder[spec.shape.middle]
     core = named.get(f"coherence.core_share.any.{unit}", math.nan)
     return text if math.isnan(core) else f"{text}, {core:.0%} of recent attention on core themes"
@@ -163,36 +164,40 @@ def _repeated(_words: str, _subject: str, named: Mapping[str, float], spec: Feat
     window = _nearest(30, spec)
     most = named[f"escalation.most_repeated.any.{window}d"]
     revisits = named[f"escalation.revisits.any.{window}d"]
-    text = f"the same content up to {_times(most)} in the last {window} days"
+    if most <= 1:
+        seen = "no content seen twice" if most else "no content"
+        return f"{seen} in the last {window} days"
     again = "1 revisit" if revisits == 1 else f"{revisits:.0f} revisits"
-    return f"{text}, {again} within a week" if most else f"no content in the last {window} days"
+    return f"the same content up to {_times(most)} in the last {window} days, {again} within a week"
 
 
 def _woke(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
     silence = named["dormancy.silence_broken.any.gap"]
     if not silence:
-        return f"never silent for {DORMANT_DAYS} days"
+        return f"no comeback after a silence of {DORMANT_DAYS} days or more"
     since = _ago(named["dormancy.since_restart.any.days"])
     return f"came back {since} after {silence:.0f} silent days"
 
 
 def _shared(_words: str, subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
     n = named[f"account.shared_content.{subject}.{SHARED_DAYS}d"]
-    what = "1 content" if n == 1 else f"{n:.0f} contents"
-    who = "by several people of the account" if subject == "any" else "by the lead and colleagues"
-    return f"{what} seen {who} in the last {SHARED_DAYS} days"
+    what = "1 content" if n == 1 else f"{n:.0f} contents" if n else "no content"
+    who = "several people of the account" if subject == "any" else "both the lead and colleagues"
+    return f"{what} seen by {who} in the last {SHARED_DAYS} days"
 
 
 def _seniors(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
     window = SENIOR_WINDOWS[0]
     n = named[f"account.senior_people.any.{window}d"]
-    people = "1 senior person" if n == 1 else f"{n:.0f} senior people"
+    people = f"{n:.0f} senior people" if n > 1 else "1 senior person" if n else "no senior person"
     return f"{people} of the account active in the last {window} days"
 
 
 def _history(_words: str, _subject: str, named: Mapping[str, float], _spec: FeatureSpec) -> str:
     won = named["account.colleagues_won.any.count"]
     lost = named["account.colleagues_lost.any.count"]
+    if not won and not lost:
+        return "no earlier outcomes of colleagues"
     return f"colleagues' earlier outcomes: {won:.0f} won, {lost:.0f} lost"
 
 
@@ -201,11 +206,9 @@ def _regular(_words: str, _subject: str, named: Mapping[str, float], _spec: Feat
     weekdays = named["lifecycle.weekday_regularity.any.ratio"]
     if math.isnan(hours):
         return "too few events to tell usual hours"
-    say = ["at changing", "at fairly regular", "at regular"]
-    return (
-        f"active {say[int(hours > 0.5) + int(hours > 0.8)]} hours of the day and "
-        f"{say[int(weekdays > 0.5) + int(weekdays > 0.8)].removeprefix('at ')} weekdays"
-    )
+    say = ["changing", "fairly regular", "regular"]
+    hour, day = (say[int(r > 0.5) + int(r > 0.8)] for r in (hours, weekdays))
+    return f"active at {hour} hours, on {day} days of the week"
 
 
 def _earlier(what: str, kind: str) -> Callable[[str, str, Mapping[str, float], FeatureSpec], str]:
@@ -221,7 +224,8 @@ def _earlier(what: str, kind: str) -> Callable[[str, str, Mapping[str, float], F
 def _lasted(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
     window = _nearest(30, spec)
     minutes = named[f"duration.sum.any.{window}d"] / 60
-    return f"{minutes:,.0f} minutes with content in the last {window} days"
+    spent = "1 minute" if round(minutes) == 1 else f"{minutes:,.0f} minutes"
+    return f"{spent} of activity in the last {window} days"
 
 
 def _worth(_words: str, _subject: str, named: Mapping[str, float], spec: FeatureSpec) -> str:
@@ -269,7 +273,7 @@ _WORDS: dict[str, Callable[[str, str, Mapping[str, float], FeatureSpec], str]] =
     "colleagues_outcomes": _history,
     "regularity": _regular,
     "earlier_conversions": _earlier("converted", "conversion"),
-    "earlier_returns": _earlier("returned", "return"),
+    "earlier_returns": _earlier("handed back", "return"),
     "people_engaged": _people,
     "colleagues_recency_weighted": _colleagues,
     "age": _age,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ablation_fits import Fits, fit
 from ablation_summary import Gain, Ranking, gain, rank
-from ablation_windows import BEFORE, FULL, Window, write_windows
+from ablation_windows import AND, BEFORE, FULL, Window, write_windows
 
 from intentcast.config import LearnerConfig, read_settings
 from intentcast.examples.complete_journey import write_complete_journey
@@ -58,9 +58,10 @@ def data_sets(scratch: Path) -> list[Path]:
     return [*out, journey, ROOT / "data" / "sample"]
 
 
-def variants(window: Window) -> list[str]:
-    """Return all families, the first version's columns, and each family left out."""
-    return [FULL, BEFORE, *(family for family in FAMILIES if family in window.families)]
+def variants(window: Window, off: str) -> list[str]:
+    """Return all families, those on by default, the first version's, and each one left out."""
+    whole = dict.fromkeys((FULL, off or FULL, BEFORE))
+    return [*whole, *(f for f in FAMILIES if f in window.families and f != off)]
 
 
 def fitted(window: Path, variant: str, kept: Path, config: LearnerConfig) -> Path:
@@ -73,15 +74,17 @@ def fitted(window: Path, variant: str, kept: Path, config: LearnerConfig) -> Pat
     return at
 
 
-def measure(scratch: Path, config: LearnerConfig, processes: int) -> Rankings:
+def measure(scratch: Path, config: LearnerConfig, processes: int, off: str) -> Rankings:
     """Fit every variant on every window, a few at a time, and rank them."""
+    everything = config.features.model_copy(update={"without": ()})
+    config = config.model_copy(update={"features": everything})
     jobs: list[tuple[str, Path, str]] = []
     for folder in data_sets(scratch / "sets"):
         target = scratch / "windows" / folder.name
         for path in write_windows(folder, target, config, last_folds=LAST_FOLDS):
-            jobs += [(folder.name, path, variant) for variant in variants(Window.load(path))]
+            jobs += [(folder.name, path, variant) for variant in variants(Window.load(path), off)]
     # All data sets' whole matrices first: a run that is stopped has said what matters most.
-    jobs.sort(key=lambda job: job[2] not in (FULL, BEFORE))
+    jobs.sort(key=lambda job: job[2] not in (FULL, off, BEFORE))
     # Kept apart by settings: a fit under other settings is another fit.
     kept = scratch / f"fits-{zlib.crc32(config.model_dump_json().encode()):08x}"
     with ProcessPoolExecutor(processes) as pool:
@@ -107,11 +110,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
 
-def totals(found: Rankings) -> list[list[str]]:
+def totals(found: Rankings, off: str) -> list[list[str]]:
     """Return a row per data set and set of columns."""
+    titles = {off: "families on by default", FULL: FULL, BEFORE: BEFORE}
     return [
         [
-            f"{name}, {variant}",
+            f"{name}, {titles[variant]}",
             str(r.n_columns),
             f"{r.champion.mean():.4f} ± {r.champion.std(ddof=1):.4f}",
             f"{r.steps[0].mean():.4f}",
@@ -121,20 +125,23 @@ def totals(found: Rankings) -> list[list[str]]:
         ]
         for name, by in found.items()
         for variant, r in by.items()
-        if variant in (FULL, BEFORE)
+        if variant in titles
     ]
 
 
-def gains(found: Rankings, say: Callable[[Gain], str]) -> list[list[str]]:
-    """Return a row per family and one for all that came after the first version."""
-    rows = []
-    for left_out in (*FAMILIES, BEFORE):
-        name = "*all since the first version*" if left_out == BEFORE else f"`{left_out}`"
-        cells = [
-            say(gain(by[FULL], by[left_out])) if left_out in by else "none" for by in found.values()
+def gains(found: Rankings, off: str, say: Callable[[Gain], str]) -> list[list[str]]:
+    """Return a row per family, one for those off by default, one for all but the first version's."""
+    titles = {family: f"`{family}`" for family in FAMILIES}
+    if off:
+        titles.setdefault(off, f"*{off.replace(AND, ' and ')}*")
+    titles[BEFORE] = "*all since the first version*"
+    return [
+        [
+            title,
+            *(say(gain(by[FULL], by[left])) if left in by else "none" for by in found.values()),
         ]
-        rows.append([name, *cells])
-    return rows
+        for left, title in titles.items()
+    ]
 
 
 def on_test(found: Gain) -> str:
@@ -150,15 +157,15 @@ def in_training(found: Gain) -> str:
     return f"{loss}, {1000 * found.inner:+.1f}"
 
 
-def sections(found: Rankings) -> dict[str, str]:
+def sections(found: Rankings, off: str) -> dict[str, str]:
     """Return the tables by the names of their marks in the page."""
     head = ["columns", "n", "champion", "logistic", "LightGBM", "chosen", "inverse penalty"]
     by_family = ["left out", *found]
     return {
-        "totals": table(head, totals(found)),
-        "test": table(by_family, gains(found, on_test)),
-        "steps": table(by_family, gains(found, per_step)),
-        "training": table(by_family, gains(found, in_training)),
+        "totals": table(head, totals(found, off)),
+        "test": table(by_family, gains(found, off, on_test)),
+        "steps": table(by_family, gains(found, off, per_step)),
+        "training": table(by_family, gains(found, off, in_training)),
     }
 
 
@@ -187,7 +194,8 @@ def main() -> None:
     # Each process fits on one thread.
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     config = read_settings(asked.config, LearnerConfig)
-    tables = sections(measure(asked.scratch, config, asked.processes))
+    off = AND.join(config.features.without)
+    tables = sections(measure(asked.scratch, config, asked.processes, off), off)
     for name, body in tables.items():
         sys.stdout.write(f"\n{name}\n\n{body}\n")
     if asked.write:

@@ -19,7 +19,7 @@ from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset, load_dataset
 from intentcast.training import _thinned, _where, account_numbers
 
-FULL, BEFORE = "all families", "the first version's"
+FULL, BEFORE, AND = "all families", "the first version's", "+"
 # What the first version of the feature engine computed, by the names that its columns still have.
 _FIRST = re.compile(
     r"(engagement|activity|theme|channel)\.(recency_weighted|count|days_since_last)\."
@@ -57,10 +57,13 @@ class Window:
     test_clusters: NDArray[np.int64]
 
     def columns(self, variant: str) -> NDArray[np.bool_]:
-        """Return which columns a variant has: `FULL`, `BEFORE` or all but the family named."""
+        """Return which columns a variant has: `FULL`, `BEFORE`, or all but the families it names.
+
+        Several families are joined by `AND`.
+        """
         if variant == BEFORE:
             return np.array([bool(_FIRST.match(name)) for name in self.names])
-        return np.asarray(self.families != variant)
+        return ~np.isin(self.families, variant.split(AND))
 
     def rows(self, columns: NDArray[np.bool_]) -> TrainingRows:
         """Return what the ladder is fitted on."""

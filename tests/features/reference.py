@@ -141,7 +141,7 @@ def valued(view, spec):
             yield f"{area}.recency_weighted.any.{unit(h)}d_halflife", total
         for w in spec.windows_days:
             recent = [event[column] for event in events if event["age"] <= w]
-            yield f"{area}.sum.any.{w}d", sum(round(value * 65536) for value in recent) / 65536
+            yield f"{area}.sum.any.{w}d", sum(round(value * 1024) for value in recent) / 1024
         yield f"{area}.days_since_last.any.days", youngest(event["age"] for event in events)
 
 

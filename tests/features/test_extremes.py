@@ -232,17 +232,15 @@ def test_one_half_life_and_one_window_are_enough():
 def test_a_value_larger_than_a_hundred_thousand_million_is_taken_as_that():
     got = told(seen("2024-03-01", value=1e15), seen("2024-03-01", value=-1e12))
     assert got["value.sum.any.7d"] == 0.0
-    assert told(seen("2024-03-01", value=1e15))["value.sum.any.7d"] == pytest.approx(1e11)
+    assert told(seen("2024-03-01", value=1e15))["value.sum.any.7d"] == pytest.approx(1e10)
 
 
-@pytest.mark.xfail(reason="recency-weighted values are not bounded as sums over windows are")
 def test_the_largest_values_overflow_no_recency_weighted_sum():
     got = told(seen("2024-03-01", value=1e300), seen("2024-02-01", value=-1e300))
     assert not [name for name, value in got.items() if math.isinf(value)]
     assert got["value.recency_weighted.any.14d_halflife"] > 0
 
 
-@pytest.mark.xfail(reason="1,408 values of the largest size exceed 64 bits in parts of 65536")
 def test_many_large_values_overflow_no_sum_over_a_window():
-    got = told(*[seen("2024-03-01", value=1e11)] * 2000)
-    assert got["value.sum.any.7d"] == pytest.approx(2000 * 1e11)
+    got = told(*[seen("2024-03-01", value=1e10)] * 2000)
+    assert got["value.sum.any.7d"] == pytest.approx(2000 * 1e10)

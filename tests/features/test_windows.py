@@ -73,10 +73,10 @@ def test_what_has_left_a_window_leaves_no_trace_in_its_sum():
     assert told(*events)["value.sum.any.7d"] == 0.0
 
 
-def test_each_value_is_rounded_to_a_65536th():
-    # 0.1 is 6553.6 parts, so 6554; three of them.
+def test_each_value_is_rounded_to_a_1024th():
+    # 0.1 is 102.4 parts, so 102; three of them.
     events = [seen("2024-03-01", value=0.1)] * 3
-    assert told(*events)["value.sum.any.7d"] == pytest.approx(3 * 6554 / 65536, rel=1e-7)
+    assert told(*events)["value.sum.any.7d"] == pytest.approx(3 * 102 / 1024, rel=1e-7)
 
 
 # Breadth

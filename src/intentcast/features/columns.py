@@ -158,7 +158,7 @@ def _value(s: Shape) -> Iterator[_Row]:
             formula = f"Σ {column} · 2^(−(t − o)/h)"
             yield f"{area}.recency_weighted.any.{ladder}", formula, f"{unit}, recency-weighted", ""
         for window in s.windows:
-            formula = f"Σ {column} over o ≥ t − w, each rounded to 1/65536"
+            formula = f"Σ {column} over o ≥ t − w, each rounded to 1/1024"
             yield f"{area}.sum.any.{window}", formula, unit, ""
         formula = f"t − max o of events with a {column}"
         yield f"{area}.days_since_last.any.days", formula, "days", _NONE_YET

@@ -249,10 +249,14 @@ class PartitionedDataset:
         columns = self._spill.partition(number)
         events = to_events(columns, self.tables.leads["lead_id"], self._spill.texts)
         may_be_copy = _may_be_copies(columns)
-        if not may_be_copy.any():
-            return events.drop(IDENTITY), 0
-        kept, n_copies = first_of_each_event(events.filter(may_be_copy), identity=IDENTITY)
-        return pl.concat([events.filter(~may_be_copy), kept]).drop(IDENTITY), n_copies
+        place = pl.Series("place", np.flatnonzero(may_be_copy))
+        doubtful = events.filter(pl.Series(may_be_copy)).with_columns(place)
+        kept, n_copies = first_of_each_event(doubtful, identity=IDENTITY)
+        if n_copies:
+            is_kept = ~may_be_copy
+            is_kept[kept["place"].to_numpy()] = True
+            events = events.filter(pl.Series(is_kept))
+        return events.drop(IDENTITY), n_copies
 
     def _after_the_last_record(self) -> datetime:
         """Return what `load_dataset` takes as the cut-off; a stray end is judged by whole days."""
@@ -304,7 +308,10 @@ class _Split:
         return self._frame.slice(start, stop - start)
 
 
-def _may_be_copies(columns: Columns) -> pl.Series:
+def _may_be_copies(columns: Columns) -> NDArray[np.bool_]:
     """Return which events share lead and half an identity with another: few, and all copies."""
     mixed = columns[IDENTITY[0]] + columns["lead"].astype(np.uint64) * np.uint64(_SPREAD << 31)
-    return pl.Series(mixed).is_duplicated() & pl.Series(columns["is_named"])
+    sorted_ = np.sort(mixed)
+    doubled = pl.Series(sorted_[1:][sorted_[1:] == sorted_[:-1]])
+    is_doubled: NDArray[np.bool_] = pl.Series(mixed).is_in(doubled.implode()).to_numpy()
+    return is_doubled & columns["is_named"]

@@ -1,5 +1,6 @@
 """Text and foreign types to the contract's types; what does not parse breaks a named rule."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ from intentcast.errors import ContractError
 
 # Up to here, a double holds every whole number.
 _EXACT = 2.0**53
+_SPELLINGS = {
+    word: ["".join(letters) for letters in itertools.product(*zip(word, word.upper(), strict=True))]
+    for word in ("true", "false")
+}
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _INSTANT_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -49,6 +54,7 @@ def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) 
             expected=f"at least {', '.join(REQUIRED_COLUMNS[table])}",
             next_step=f"add the column, or name its source under [columns.{table}] in dataset.toml",
         )
+    frame = _stripped(frame, table)
     parsed: list[pl.Expr] = []
     broken: list[pl.Expr] = []
     for name, column in TABLES[table].columns().items():
@@ -66,7 +72,7 @@ def apply_types(frame: pl.DataFrame, table: str, *, renames: Mapping[str, str]) 
             unparsed = pl.col(name).is_not_null() & expression.is_null()
             broken.append(unparsed.alias(f"{name}_is_{kind}"))
     parsed += [
-        as_text(name, pl.String()).alias(name)
+        _spelled(pl.col(name)).alias(name)
         for name, dtype in frame.schema.items()
         if dtype == pl.String and name not in TABLES[table].columns()
     ]
@@ -97,10 +103,21 @@ def _rename(frame: pl.DataFrame, table: str, renames: Mapping[str, str]) -> pl.D
     return frame.drop(taken).rename({source: name for name, source in renames.items()})
 
 
+def _stripped(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Remove blanks around texts once, and not wherever an expression mentions them."""
+    columns = TABLES[table].columns()
+    texts = [
+        name
+        for name, dtype in frame.schema.items()
+        if dtype == pl.String and (name not in columns or columns[name].dtype == pl.String)
+    ]
+    return frame.with_columns(pl.col(texts).str.strip_chars())
+
+
 def _parse(name: str, source: pl.DataType, target: pl.DataType, table: str) -> pl.Expr:
     column = pl.col(name)
     if target == pl.String:
-        return as_text(name, source)
+        return _spelled(column) if source == pl.String else as_text(name, source)
     if isinstance(target, pl.Datetime):
         if source == pl.String:
             return _instant_from_text(column.str.strip_chars())
@@ -157,9 +174,15 @@ def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
             .then(column.cast(pl.Int64, strict=False).cast(pl.String))
             .otherwise(text)
         )
-    lower = text.str.to_lowercase()
-    text = pl.when(lower.is_in(["true", "false"])).then(lower).otherwise(text)
-    return pl.when(text != "").then(text)
+    return _spelled(text)
+
+
+def _spelled(text: pl.Expr) -> pl.Expr:
+    """Return a text without blanks around it with true and false in lower case, null if empty."""
+    # Looking a few spellings up is quicker than putting every text in lower case.
+    is_true, is_false = text.is_in(_SPELLINGS["true"]), text.is_in(_SPELLINGS["false"])
+    spelled = pl.when(is_true).then(pl.lit("true")).when(is_false).then(pl.lit("false"))
+    return spelled.when(text != "").then(text)
 
 
 def _instant_from_text(text: pl.Expr) -> pl.Expr:

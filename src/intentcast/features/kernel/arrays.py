@@ -13,6 +13,8 @@ Singles = NDArray[np.float32]
 DAY_US = 86_400_000_000
 # No instant: earlier than any.
 ALWAYS = -(2**62)
+# A larger value or duration is taken as this one: 900,000 of them still fit into a sum of steps.
+LARGEST = 1e10
 # Kinds of outcomes.
 WON, LOST, RETURNED = 0, 1, 2
 # Columns of `Histories.codes`.

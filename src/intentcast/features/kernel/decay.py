@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from intentcast.features.kernel.arrays import DAY_US, Floats, Histories, Plan, Singles
+from intentcast.features.kernel.arrays import DAY_US, LARGEST, Floats, Histories, Plan, Singles
 from intentcast.features.kernel.tile import ROWS, flush_if_full
 
 # Exponents grow with a history's length; beyond this the reference instant moves on.
@@ -87,6 +87,7 @@ def walk_decay(x: Histories, plan: Plan, out: Singles) -> None:
                         weight = x.value[event] if coding == 4 else x.duration[event]
                         if np.isnan(weight):
                             continue
+                        weight = min(max(weight, -LARGEST), LARGEST)
                         group = n_groups + coding - 4
                     for h in range(n_half):
                         state[h, group] += weight * grown[h]

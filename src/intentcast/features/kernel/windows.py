@@ -3,13 +3,12 @@
 import numpy as np
 from numba import njit
 
-from intentcast.features.kernel.arrays import Histories, Ints, Plan, Singles
+from intentcast.features.kernel.arrays import LARGEST, Histories, Ints, Plan, Singles
 from intentcast.features.kernel.tile import ROWS, flush_if_full
 
-# Values are summed as whole multiples of 1/65536, since only whole numbers can leave a sum again
-# without a trace; larger values than this one are taken as this one.
-_STEPS = 65536.0
-_LARGEST = 1e11
+# Values are summed as whole multiples of 1/1024, since only whole numbers can leave a sum again
+# without a trace.
+_STEPS = 1024.0
 
 
 @njit(cache=True, nogil=True)
@@ -78,7 +77,7 @@ def walk_windows(x: Histories, plan: Plan, out: Singles) -> None:
             if sums_values:
                 for extra in range(2):
                     value = x.value[event] if extra == 0 else x.duration[event]
-                    value = 0.0 if np.isnan(value) else min(max(value, -_LARGEST), _LARGEST)
+                    value = 0.0 if np.isnan(value) else min(max(value, -LARGEST), LARGEST)
                     steps[extra] = np.int64(np.rint(value * _STEPS))
             for w in range(n_windows):
                 leaves = first_after(x.as_of, enters, last, x.occurred[event] + plan.windows[w])
