@@ -5,7 +5,8 @@
 Fits what `intentcast backtest` fits for the primary horizon: the same windows, vocabulary, choice
 between logistic regression and LightGBM, and calibration; five times, with the learner's seed 1 to
 5, on the matrix without a family's columns, which is the matrix with that family off. Themes are
-clustered once. Everything is kept in SCRATCH, so that a run that was stopped goes on.
+clustered once. Everything is kept in SCRATCH, so that a run that was stopped goes on; after a
+change to features, begin with an empty one.
 
 The data sets: the sample, Complete Journey (from the extra `examples`), and those of
 `tests/test_real_data.py` where they are beside the checkout. It takes half an hour of two cores.
@@ -59,7 +60,7 @@ def data_sets(scratch: Path) -> list[Path]:
 
 
 def variants(window: Window, off: str) -> list[str]:
-    """Return all families, those on by default, the first version's, and each one left out."""
+    """Return all families, those that the settings leave on, the first version's, and each one left out."""
     whole = dict.fromkeys((FULL, off or FULL, BEFORE))
     return [*whole, *(f for f in FAMILIES if f in window.families and f != off)]
 
@@ -112,7 +113,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def totals(found: Rankings, off: str) -> list[list[str]]:
     """Return a row per data set and set of columns."""
-    titles = {off: "families on by default", FULL: FULL, BEFORE: BEFORE}
+    titles = {off: f"without {off}", FULL: FULL, BEFORE: BEFORE}
     return [
         [
             f"{name}, {titles[variant]}",
@@ -130,7 +131,7 @@ def totals(found: Rankings, off: str) -> list[list[str]]:
 
 
 def gains(found: Rankings, off: str, say: Callable[[Gain], str]) -> list[list[str]]:
-    """Return a row per family, one for those off by default, one for all but the first version's."""
+    """Return a row per family, one for those off by default, one for all new ones."""
     titles = {family: f"`{family}`" for family in FAMILIES}
     if off:
         titles.setdefault(off, f"*{off.replace(AND, ' and ')}*")
