@@ -60,7 +60,7 @@ def data_sets(scratch: Path) -> list[Path]:
 
 
 def variants(window: Window, off: str) -> list[str]:
-    """Return all families, those that the settings leave on, the first version's, and each one left out."""
+    """Return all families, those that the settings leave on, and each one left out."""
     whole = dict.fromkeys((FULL, off or FULL, BEFORE))
     return [*whole, *(f for f in FAMILIES if f in window.families and f != off)]
 
