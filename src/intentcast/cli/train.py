@@ -22,6 +22,7 @@ from intentcast.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from intentcast.evaluation.half_lives import HalfLifeReport
     from intentcast.training import TrainedModel
 
 NAME = "train"
@@ -45,6 +46,14 @@ def run(
     ] = Path("models/registry"),
     no_registry: Annotated[
         bool, typer.Option("--no-registry", help="Write the bundle only.")
+    ] = False,
+    half_lives: Annotated[
+        bool,
+        typer.Option(
+            "--half-lives",
+            help="Report for how long each kind of event and theme tells about conversion, beside "
+            "the points table's silence rules; kept beside the bundle. Takes about a minute.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -103,9 +112,24 @@ def run(
                     for days, row in figures["horizons"].items()
                 },
             )
+        memory: HalfLifeReport | None = None
+        kept: list[Path] = []
+        if half_lives:
+            from intentcast.evaluation.half_lives import measure_half_lives
+
+            memory = measure_half_lives(
+                model,
+                dataset,
+                config=config,
+                card=read_scorecard(cards[0]) if cards else None,
+                on_progress=say,
+            )
+            kept = _keep_half_lives(memory, bundle)
     alias = registered.alias if registered else None
     if as_json:
-        show({"bundle": str(bundle), "alias": alias, "known_by": known_by.isoformat(), **figures})
+        answer = {"bundle": str(bundle), "alias": alias, "known_by": known_by.isoformat()}
+        extra = {"half_lives": memory.to_json()} if memory else {}
+        show({**answer, **figures, **extra})
         return
     print(
         f"Learnt from {figures['n_snapshots']:,} snapshots known before {known_by:%Y-%m-%d %H:%M}"
@@ -121,6 +145,27 @@ def run(
         f"{percent(model.tiers.hot)}, warm from {percent(model.tiers.warm)}"
     )
     print(f"Bundle: {bundle}" + (f" (registered as {alias})" if alias else ""))
+    if memory:
+        from intentcast.evaluation.half_life_page import half_life_lines
+
+        print()
+        print("\n".join(half_life_lines(memory)))
+        print("\n".join(f"Written: {path}" for path in kept))
+
+
+def _keep_half_lives(report: "HalfLifeReport", bundle: Path) -> list[Path]:
+    """Write the report and its picture beside the bundle, whose own files have checksums."""
+    from intentcast.evaluation.half_life_chart import draw_half_lives
+    from intentcast.files import json_bytes, write_atomic
+
+    files = {".json": json_bytes(report.to_json()), ".svg": draw_half_lives(report).encode()}
+    written = []
+    for suffix, data in files.items():
+        if data:
+            path = bundle.with_name(f"{bundle.name}.half_lives{suffix}")
+            write_atomic(path, data)
+            written.append(path)
+    return written
 
 
 def _figures(model: "TrainedModel") -> dict[str, Any]:

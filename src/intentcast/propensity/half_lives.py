@@ -1,0 +1,229 @@
+"""Which half-life of a recency-weighted sum explains conversion best, and how well that is known.
+
+For a half-life h, S_h is the sum of a group's events, each weighing 2^(−age/h). The model is
+
+    log-odds(converted) = a + controls · c + b · log(1 + S_h)
+
+with one weight b > 0 or < 0 per group. `profile_half_lives` maximises the likelihood over a, b
+and c at each h of a grid; the best h is the estimate. Snapshots of one account tell nearly the same
+many times over, so the plain likelihood is far too sure of itself: intervals and tests here treat
+the account as the unit (measured in tests/test_half_lives.py: intervals meant to cover 90 % cover
+0.6 by the plain likelihood and 0.9 here).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intentcast.propensity.clustered_fit import Background
+from intentcast.propensity.margins import Floats
+
+HALF_LIVES_DAYS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
+LEVEL = 0.9
+_NORMAL_QUANTILE = 1.6448536269514722  # leaves 5 % above it
+_DRAWS = 1999
+
+
+@dataclass(frozen=True)
+class HalfLifeProfile:
+    """How well each half-life of one group explains conversion.
+
+    Attributes:
+        half_lives_days: The grid, shape (m,).
+        log_likelihood: Maximised over everything else, in nats, shape (m,).
+        weight: b at each half-life, shape (m,).
+        p_value: Of "this is the half-life", shape (m,); meaningless where the group has no effect.
+        best_days: The half-life of greatest likelihood, between grid points by a parabola.
+        low_days: Lower end of the 90 % interval; None where the grid's first is not rejected.
+        high_days: Upper end; None where the grid's last is not rejected.
+        odds_factor: 2^b at the best: what one event just now does to the odds, against none.
+        odds_low: Lower end of its 90 % interval at the best half-life.
+        odds_high: Upper end.
+        scores: Each account's part of the test that b = 0, per half-life, each in units of its
+            standard error, shape (n_accounts, m).
+    """
+
+    half_lives_days: Floats
+    log_likelihood: Floats
+    weight: Floats
+    p_value: Floats
+    best_days: float
+    low_days: float | None
+    high_days: float | None
+    odds_factor: float
+    odds_low: float
+    odds_high: float
+    scores: Floats
+
+    @property
+    def statistic(self) -> float:
+        """Largest |z| of "no effect" over the grid."""
+        return float(np.abs(self.scores.sum(axis=0)).max())
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether neither end of the grid is rejected."""
+        return self.low_days is None and self.high_days is None
+
+
+def profile_half_lives(
+    sums: Floats,
+    controls: Floats,
+    converted: Floats,
+    clusters: NDArray[np.int64],
+    *,
+    half_lives_days: Sequence[float] = HALF_LIVES_DAYS,
+    seed: int,
+) -> HalfLifeProfile:
+    """Profile one group's half-life.
+
+    The interval holds every half-life h₀ that a test at 10 % does not reject. The test compares
+    LR(h₀) = 2·(max over h of ℓ(h) − ℓ(h₀)) with its distribution if h₀ were true, simulated: around
+    the fit at h₀ the score of each log(1 + S_h), after taking out the controls, is normal with the
+    covariance of the accounts' own sums. This is Kline and Santos's score bootstrap (2012, Journal
+    of Econometric Methods 1) on an independence likelihood, for which Chandler and Bate (2007,
+    Biometrika 94) adjust by the same covariance. Unlike a χ² cut it holds at the grid's ends and
+    where the group has hardly any effect.
+
+    Assumes that accounts are independent, and that the controls say all else that matters and goes
+    along with the group. Where other groups matter at half-lives that the controls do not span, the
+    estimate is drawn towards theirs; give each other group at several half-lives.
+
+    Args:
+        sums: S_h of each snapshot, shape (n, m), half-lives in rising order.
+        controls: Shape (n, p), finite; constant columns are left out.
+        converted: 0 or 1, shape (n,); both must occur.
+        clusters: Account number of each snapshot, shape (n,).
+        half_lives_days: Of the columns of `sums`, shape (m,).
+        seed: Of the simulated distribution.
+    """
+    grid = np.asarray(half_lives_days, dtype=np.float64)
+    logs = np.log1p(sums)
+    scale = _spread(logs)
+    background = Background.of(controls, converted, clusters)
+    groups = (logs - logs.mean(axis=0)) / scale
+    normals = np.random.default_rng(seed).standard_normal((_DRAWS, len(grid)))
+    fit = background.null_fit()
+    scores = background.scores(fit, groups)
+    scores = scores / np.sqrt(np.maximum((scores * scores).sum(axis=0), 1e-300))
+    m = len(grid)
+    height, weight, error = np.empty(m), np.empty(m), np.empty(m)
+    simulated = np.empty((m, _DRAWS))
+    for j in range(m):
+        fit = background.fit_with(groups[:, j], near=fit)
+        height[j], weight[j] = fit.height, fit.weight
+        information, covariance = background.information(fit, groups)
+        error[j] = np.sqrt(covariance[j, j]) / max(information[j, j], 1e-12)
+        simulated[j] = _simulated_ratio(weight[j], j, information, normals @ _root(covariance).T)
+    ratio = 2.0 * (height.max() - height)
+    p_value = (1.0 + (simulated >= ratio[:, None]).sum(axis=1)) / (1.0 + _DRAWS)
+    peak = _peak(np.log(grid), height)
+    low, high = _interval(np.log(grid), height, np.quantile(simulated, LEVEL, axis=1), peak)
+    best = int(height.argmax())
+    b, e = weight[best] / scale[best], error[best] / scale[best]
+    reach = _NORMAL_QUANTILE * e
+    return HalfLifeProfile(
+        half_lives_days=grid,
+        log_likelihood=height,
+        weight=weight / scale,
+        p_value=p_value,
+        best_days=float(np.exp(peak[0])),
+        low_days=low,
+        high_days=high,
+        odds_factor=float(2.0**b),
+        odds_low=float(2.0 ** (b - reach)),
+        odds_high=float(2.0 ** (b + reach)),
+        scores=scores,
+    )
+
+
+def familywise_p_values(profiles: Sequence[HalfLifeProfile], *, seed: int) -> list[float]:
+    """Return each group's p-value of "no effect at any half-life", for all groups together.
+
+    The half-life cannot be known where there is no effect (Davies 1977, Biometrika 64), so the
+    statistic is the largest |z| over the grid, and its distribution is simulated by giving each
+    account's scores one normal multiplier (Hansen 1996, Econometrica 64). The multipliers are the
+    same for all groups, so that the step-down maximum (Westfall and Young 1993) bounds by each
+    p-value the chance of even one false finding among all groups.
+
+    Args:
+        profiles: Of the same snapshots.
+        seed: Of the multipliers.
+    """
+    if not profiles:
+        return []
+    n_accounts = len(profiles[0].scores)
+    multipliers = np.random.default_rng(seed).standard_normal((_DRAWS, n_accounts))
+    null = np.stack([np.abs(multipliers @ p.scores).max(axis=1) for p in profiles])
+    found = np.array([profile.statistic for profile in profiles])
+    order = np.argsort(-found, kind="stable")
+    p_values, largest_so_far = np.empty(len(profiles)), 0.0
+    for place, k in enumerate(order):
+        rivals = null[order[place:]].max(axis=0)
+        p = (1.0 + float((rivals >= found[k]).sum())) / (1.0 + _DRAWS)
+        p_values[k] = largest_so_far = max(largest_so_far, p)
+    return [float(p) for p in p_values]
+
+
+def _simulated_ratio(weight: float, at: int, information: Floats, noise: Floats) -> Floats:
+    """Return draws of LR(h₀) if h₀, at position `at`, is the half-life; shape (n_draws,).
+
+    With K the information and Z the noise in the scores, twice the gain of the group at h over none
+    is (b·K(h₀, h) + Z(h))² / K(h, h), to second order around the fit at h₀.
+    """
+    own = np.maximum(np.diag(information), 1e-12)
+    gain = (weight * information[at] + noise) ** 2 / own
+    out: Floats = gain.max(axis=1) - gain[:, at]
+    return out
+
+
+def _root(covariance: Floats) -> Floats:
+    """Return A with A·Aᵀ = covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    out: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    return out
+
+
+def _spread(logs: Floats) -> Floats:
+    spread: Floats = logs.std(axis=0)
+    return np.where(spread > 1e-9, spread, 1.0)
+
+
+def _peak(logs: Floats, height: Floats) -> tuple[float, float]:
+    """Return place and height of the top of the parabola through the highest point and its two."""
+    k = int(height.argmax())
+    if k in (0, len(logs) - 1):
+        return float(logs[k]), float(height[k])
+    x, y = logs[k - 1 : k + 2] - logs[k], height[k - 1 : k + 2] - height[k]
+    curve = (y[0] / x[0] - y[2] / x[2]) / (x[0] - x[2])
+    slope = y[0] / x[0] - curve * x[0]
+    if curve >= 0.0:
+        return float(logs[k]), float(height[k])
+    return float(logs[k] - slope / (2.0 * curve)), float(height[k] - slope**2 / (4.0 * curve))
+
+
+def _interval(
+    logs: Floats, height: Floats, critical: Floats, peak: tuple[float, float]
+) -> tuple[float | None, float | None]:
+    """Return the outermost half-lives that are not rejected, between grid points in log days.
+
+    Near its top the likelihood is a parabola in log days, so √LR is interpolated, not LR.
+    """
+    place, top = peak
+    points = np.append(logs, place)
+    excess = np.append(np.sqrt(2.0 * (top - height)) - np.sqrt(critical), 0.0)
+    excess[-1] = -np.sqrt(np.interp(place, logs, critical))
+    order = np.argsort(points, kind="stable")
+    points, excess = points[order], excess[order]
+    kept = np.flatnonzero(excess <= 0.0)
+    first, last = int(kept[0]), int(kept[-1])
+
+    def crossing(inside: int, outside: int) -> float:
+        share = -excess[inside] / (excess[outside] - excess[inside])
+        return float(np.exp(points[inside] + share * (points[outside] - points[inside])))
+
+    low = None if first == 0 else crossing(first, first - 1)
+    high = None if last == len(points) - 1 else crossing(last, last + 1)
+    return low, high
