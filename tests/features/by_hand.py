@@ -71,11 +71,11 @@ def ended(occurred, outcome="won", *, known=None, who="L1"):
     return KnownOutcome(who, moment(occurred), outcome, recorded)
 
 
-def matrix(*histories, featurizer=FEATURIZER):
+def matrix(*histories, featurizer=FEATURIZER, config=CONFIG):
     """Features of histories, the same bits by way of the request and by way of tables."""
-    told = featurizer.transform_histories(histories, CONFIG)
+    told = featurizer.transform_histories(histories, config)
     for row, history in enumerate(histories):
-        alone = featurizer.transform(dataset_of(history, CONFIG), snapshot_of(history))
+        alone = featurizer.transform(dataset_of(history, config), snapshot_of(history))
         assert alone.names == told.names
         assert alone.values.tobytes() == told.values[row].tobytes()
     return told

@@ -182,6 +182,16 @@ def test_the_leads_own_conversion_is_not_the_latest_of_its_colleagues():
     assert got["account.since_colleague_won.any.days"] == 32.0
 
 
+def test_the_latest_conversion_of_colleagues_is_theirs_whoever_comes_first_by_name():
+    days = ["2024-02-13", "2024-02-01", "2024-01-15"]
+    for shift in range(3):
+        outcomes = [
+            ended(days[(i + shift) % 3], who=who) for i, who in enumerate(["L0", "L2", "L3"])
+        ]
+        got = told(outcomes=(*outcomes, ended("2024-03-01")))
+        assert got["account.since_colleague_won.any.days"] == 20.0
+
+
 def test_a_colleagues_outcome_counts_from_when_it_is_known():
     late = ended("2024-02-01", who="L2", known="2024-03-03")
     assert told(outcomes=(late,))["account.colleagues_won.any.count"] == 1.0

@@ -84,6 +84,32 @@ def kept_families(without):
     return tuple(family for family in FAMILIES if family not in without)
 
 
+@pytest.mark.parametrize("has_values", [True, False])
+@pytest.mark.parametrize("has_durations", [True, False])
+@pytest.mark.parametrize("has_core", [True, False])
+@pytest.mark.parametrize("seniority", ["job_title", ""])
+def test_what_the_data_lacks_changes_no_bit_of_the_rest(
+    lively, has_values, has_durations, has_core, seniority
+):
+    dataset, full, snapshots, matrix = lively
+    lacking = {"has_values": has_values, "has_durations": has_durations, "seniority": seniority}
+    lacking |= {} if has_core else {"core_themes": ()}
+    part = dataclasses.replace(full, spec=dataclasses.replace(full.spec, **lacking))
+    some = part.transform(dataset, snapshots)
+    left_out = {
+        "value.": has_values, "duration.": has_durations, "coherence.core_share": has_core,
+        "account.senior_people": seniority, "account.top_rank": seniority,
+    }  # fmt: skip
+    kept = [
+        name
+        for name in matrix.names
+        if all(there or not name.startswith(start) for start, there in left_out.items())
+    ]
+    assert some.names == kept
+    places = [matrix.names.index(name) for name in kept]
+    assert some.values.tobytes() == matrix.values[:, places].tobytes()
+
+
 def test_settings_without_families_give_the_columns_of_the_others(lively):
     dataset, _, snapshots, matrix = lively
     for family in FAMILIES:

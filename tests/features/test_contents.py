@@ -88,6 +88,15 @@ def test_an_event_told_out_of_order_looks_back_past_later_ones():
     assert revisits(*events[1:]) == (0.0, 0.0)
 
 
+def test_an_old_event_told_late_does_not_hide_the_one_that_was_known_before_it():
+    events = [
+        seen("2024-02-20", "/pricing"),
+        seen("2024-02-10", "/pricing", known="2024-02-21"),
+        seen("2024-02-26", "/pricing"),
+    ]
+    assert revisits(*events) == (1.0, 1.0)
+
+
 def test_of_events_told_at_once_the_later_ones_revisit_the_earlier():
     days = ("2024-03-01", "2024-02-29", "2024-02-28")
     events = [seen(day, "/pricing", known="2024-03-02") for day in days]

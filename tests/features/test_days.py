@@ -152,3 +152,12 @@ def test_the_last_instant_of_a_day_belongs_to_it():
     assert got["engagement.active_days.any.7d"] == 2.0
     assert got["consistency.streak_current.any.run"] == 2.0
     assert got["consistency.overdue.any.ratio"] == 0.0
+
+
+def test_a_day_begins_at_midnight_to_the_instant():
+    midnight = at("2024-03-04")
+    got = told(seen(midnight), seen("2024-03-02T10:00"), as_of=midnight + timedelta(microseconds=1))
+    # Today is Monday the 4th, of a new week, and active.
+    assert got["consistency.overdue.any.ratio"] == 0.0
+    assert got["consistency.streak_current.any.run"] == 1.0
+    assert got["consistency.active_weeks.any.8w"] == 2.0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intentcast.config import DatasetConfig
 from intentcast.histories import dataset_of
 from tests.conftest import DAY, START, WORLD_SETTINGS, world
 from tests.features.by_hand import AS_OF, CONFIG, FEATURIZER, ended, history, matrix, seen
@@ -62,12 +63,19 @@ def test_features_equal_their_definition_at_the_instants_at_which_they_change(ma
 # Coincidences: everything happens on a grid of six hours, is told in steps of days, and repeats.
 
 grid = st.integers(-4 * 40, 0).map(lambda n: AS_OF + n * DAY / 4)
-lags = st.sampled_from([0, 0, 0, 0.25, 1, 3, 8, 20]).map(lambda days: days * DAY)
+# Days from an occurrence to its record: none where rows do not say, less than none where they err.
+lags = st.sampled_from([None, None, 0, 0, -1, 0.25, 1, 3, 8, 20])
+
+
+def recorded(occurred, lag):
+    return None if lag is None else occurred + lag * DAY
+
+
 people = st.sampled_from(["L1", "L1", "L1", "L2", "L3"])
 dense_events = st.builds(
     lambda occurred, minutes, lag, **more: seen(
         occurred + minutes * timedelta(minutes=1),
-        known=occurred + minutes * timedelta(minutes=1) + lag,
+        known=recorded(occurred + minutes * timedelta(minutes=1), lag),
         **more,
     ),
     grid,
@@ -83,7 +91,7 @@ dense_events = st.builds(
     event_id=st.sampled_from([None, None, None, "E1", "E2"]),
 )
 dense_outcomes = st.builds(
-    lambda occurred, lag, **more: ended(occurred, known=occurred + lag, **more),
+    lambda occurred, lag, **more: ended(occurred, known=recorded(occurred, lag), **more),
     grid,
     lags,
     who=people,
@@ -101,6 +109,9 @@ titles = st.dictionaries(
     outcomes=st.lists(dense_outcomes, max_size=4),
     colleagues=titles,
     as_of=grid,
+    delays=st.fixed_dictionaries(
+        {"events": st.sampled_from([0, 0, 6, 100.5]), "outcomes": st.sampled_from([0, 24])}
+    ),
     attributes=st.fixed_dictionaries(
         {
             "job_title": st.sampled_from([None, "VP Sales"]),
@@ -109,9 +120,41 @@ titles = st.dictionaries(
         }
     ),
 )
-def test_features_of_a_dense_history_equal_their_definition(events, outcomes, as_of, **more):
+def test_features_of_a_dense_history_equal_their_definition(
+    events, outcomes, as_of, delays, **more
+):
+    config = DatasetConfig.model_validate(CONFIG.model_dump() | {"source_delay_hours": delays})
     one = history(*events, as_of=as_of, outcomes=tuple(outcomes), **more)
-    found = matrix(one)
-    expected = reference(World(dataset_of(one, CONFIG), FEATURIZER), "L1", as_of)
+    found = matrix(one, config=config)
+    expected = reference(World(dataset_of(one, config), FEATURIZER), "L1", as_of)
     got = dict(zip(found.names, found.values[0].tolist(), strict=True))
     assert got == pytest.approx(expected, rel=1e-6, abs=1e-12, nan_ok=True)
+
+
+def test_an_event_and_an_outcome_without_a_record_are_known_after_the_sources_delay():
+    delays = {"source_delay_hours": {"events": 6, "outcomes": 24}}
+    config = DatasetConfig.model_validate(CONFIG.model_dump() | delays)
+    event, outcome = seen("2024-03-03T12:00"), ended("2024-03-02")
+    name = "engagement.count.any.7d"
+    for hours, n_events, n_outcomes in ((-6, 0, 1), (-5, 1, 1), (-24, 0, 0)):
+        one = history(event, outcomes=(outcome,), as_of=AS_OF + timedelta(hours=hours))
+        found = matrix(one, config=config)
+        got = dict(zip(found.names, found.values[0].tolist(), strict=True))
+        assert got[name] == n_events
+        assert got["lifecycle.earlier_conversions.lead.count"] == n_outcomes
+
+
+def test_of_two_copies_without_a_record_the_one_that_occurred_first_counts():
+    delays = {"source_delay_hours": {"events": 48}}
+    config = DatasetConfig.model_validate(CONFIG.model_dump() | delays)
+    # Known on the 1st and the 2nd; the copy that says when it was recorded is known on the 2nd.
+    copies = [
+        seen("2024-02-28", "/pricing", event_id="E1"),
+        seen("2024-02-29", "/rollout", event_id="E1"),
+        seen("2024-02-27", "/rollout", known="2024-03-02", event_id="E1"),
+    ]
+    found = matrix(history(*copies), history(*copies[::-1]), config=config)
+    for row in found.values.tolist():
+        got = dict(zip(found.names, row, strict=True))
+        assert got["theme.count.pricing.7d"] == 1.0
+        assert got["theme.count.rollout.7d"] == 0.0

@@ -1,6 +1,7 @@
 """Rows of leads in one order, whatever order they came in."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +13,8 @@ rows = st.lists(
         st.integers(-1, 2),
         st.integers(-3, 3),
         st.integers(-3, 3),
-        st.sampled_from([NAN, 0.0, -0.0, -1.5, 2.0]),
-        st.sampled_from([NAN, 0.0, 30.0]),
+        st.sampled_from([NAN, 0.0, -0.0, -0.5, 0.5, 2.0]),
+        st.sampled_from([NAN, 0.0, 0.5, 30.0]),
     ),
     max_size=80,
 )
@@ -54,3 +55,21 @@ def test_many_rows_of_one_lead_backwards_are_sorted():
     events = [(0, -i, -i, NAN, NAN) for i in range(5000)]
     found, _ = ordered(events, n_leads=1)
     assert found == events[::-1]
+
+
+@pytest.mark.parametrize("n", [17, 32, 33, 48, 64, 65, 200])
+def test_two_neighbours_that_changed_places_are_put_right_wherever_they_are(n):
+    """Runs of sixteen are merged only where they are out of order."""
+    right = [(0, i, i, NAN, NAN) for i in range(n)]
+    for i in range(n - 1):
+        events = [*right[:i], right[i + 1], right[i], *right[i + 2 :]]
+        found, _ = ordered(events, n_leads=1)
+        assert found == right
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 300).flatmap(lambda n: st.permutations(range(n))))
+def test_any_order_of_one_leads_rows_is_sorted(places):
+    events = [(0, i // 3, i, NAN, NAN) for i in places]
+    found, _ = ordered(events, n_leads=1)
+    assert found == sorted(events, key=key)
