@@ -186,7 +186,8 @@ def test_no_groups_have_no_p_values():
 
 
 def repeated(n, **truth):
-    return [found(1000 + seed, **truth) for seed in range(n)]
+    """Not kept: a thousand draws would fill the memory."""
+    return [profile(RememberingAccounts.drawn(1000 + seed, **truth)) for seed in range(n)]
 
 
 @pytest.mark.slow
@@ -215,7 +216,7 @@ def test_other_groups_held_at_one_half_life_only_would_lend_theirs():
     """Why they are held at four: the true 14 days look like the others' 60."""
     n_covered = 0
     for seed in range(40):
-        data = accounts(1000 + seed, others_weight=0.6, level=-4.0)
+        data = RememberingAccounts.drawn(1000 + seed, others_weight=0.6, level=-4.0)
         n_covered += covers(profile(data, held=data.held([14.0])), 14.0)
     assert n_covered <= 10
 
@@ -224,7 +225,7 @@ def test_other_groups_held_at_one_half_life_only_would_lend_theirs():
 def test_without_an_effect_evidence_is_as_rare_as_promised():
     n_false = 0
     for seed in range(200):
-        data = accounts(5000 + seed, n_accounts=300, weight=0.0, level=-2.0)
+        data = RememberingAccounts.drawn(5000 + seed, n_accounts=300, weight=0.0, level=-2.0)
         profiles = [profile(data, group=g, held=np.empty((3600, 0))) for g in range(3)]
         n_false += min(familywise_p_values(profiles, seed=seed)) <= 0.05
     assert n_false <= 20

@@ -52,7 +52,7 @@ def run(
         typer.Option(
             "--half-lives",
             help="Report for how long each kind of event and theme tells about conversion, beside "
-            "the points table's silence rules; kept beside the bundle. Takes about a minute.",
+            "the points table's silence rules; kept beside the bundle.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -155,16 +155,15 @@ def run(
 
 def _keep_half_lives(report: "HalfLifeReport", bundle: Path) -> list[Path]:
     """Write the report and its picture beside the bundle, whose own files have checksums."""
-    from intentcast.evaluation.half_life_chart import draw_half_lives
+    from intentcast.evaluation.half_life_chart import draw_half_lives, standalone
     from intentcast.files import json_bytes, write_atomic
 
-    files = {".json": json_bytes(report.to_json()), ".svg": draw_half_lives(report).encode()}
-    written = []
-    for suffix, data in files.items():
-        if data:
-            path = bundle.with_name(f"{bundle.name}.half_lives{suffix}")
-            write_atomic(path, data)
-            written.append(path)
+    files = {".json": json_bytes(report.to_json())}
+    if picture := draw_half_lives(report):
+        files[".svg"] = standalone(picture).encode()
+    written = [bundle.with_name(f"{bundle.name}.half_lives{suffix}") for suffix in files]
+    for path, data in zip(written, files.values(), strict=True):
+        write_atomic(path, data)
     return written
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from intentcast.evaluation import charts
 from intentcast.evaluation.half_life_page import best, span
-from intentcast.evaluation.half_lives import HalfLifeReport, Memory
+from intentcast.evaluation.half_lives import GroupHalfLife, HalfLifeReport, Memory
 from intentcast.propensity.half_lives import HALF_LIVES_DAYS
 
 _FIRST, _LAST = HALF_LIVES_DAYS[0], HALF_LIVES_DAYS[-1]
 _TICKS = [1, 2, 3, 7, 14, 30, 60, 90, 180]
 _SERIES = ("on its own", "added to the others of its kind")
-_ROW_HEIGHT = 46
+_ROW_HEIGHT = 34
 
 
 def draw_half_lives(report: HalfLifeReport) -> str:
@@ -58,9 +58,15 @@ def draw_half_lives(report: HalfLifeReport) -> str:
     return charts._svg(alt.layer(*layers), name="half-lives", label=_label(report), height=height)
 
 
+def standalone(svg: str) -> str:
+    """Return a picture of a page as a file of its own, dark on white."""
+    head = '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff;color:#0b0b0c" '
+    return str(svg).replace("<svg ", head, 1)
+
+
 def _rows(report: HalfLifeReport) -> Iterator[dict[str, Any]]:
     for group in report.groups:
-        name = "all activity" if group.kind == "all activity" else f"{group.name} ({group.kind})"
+        name = _name(group)
         for series, memory in zip(_SERIES, (group.alone, group.beside), strict=True):
             if memory is not None and memory.verdict != "no evidence":
                 is_known = memory.verdict == "known"
@@ -75,10 +81,14 @@ def _rows(report: HalfLifeReport) -> Iterator[dict[str, Any]]:
                 }
 
 
+def _name(group: GroupHalfLife) -> str:
+    return group.kind if group.kind == "all activity" else f"{group.name} ({group.kind})"
+
+
 def _rule_layers(report: HalfLifeReport) -> list[Any]:
     import altair as alt
 
-    text = f"{report.scorecard}: {report.rule_days}"
+    text = f"{report.scorecard}: {report.rule_days} days"
     at = alt.Chart(charts._data([{"rule": report.rule_days, "text": text}]))
     orange = charts.COLOURS["rules"]
     line = at.mark_rule(color=orange, strokeWidth=2, strokeDash=[6, 4]).encode(x="rule:Q")
@@ -91,7 +101,7 @@ def _label(report: HalfLifeReport) -> str:
     for group in report.groups:
         memory: Memory | None = group.alone
         if memory is not None and memory.verdict == "known":
-            told.append(f"{group.name} {best(memory)} ({span(memory)})")
+            told.append(f"{_name(group)} {best(memory)} [{span(memory)}]")
     rule = (
         f" Points of {report.scorecard} halve after {report.rule_days}." if report.rule_days else ""
     )

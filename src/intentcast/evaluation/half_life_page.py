@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from intentcast.evaluation.half_lives import GroupHalfLife, HalfLifeReport, Memory
+from intentcast.features.spec import OTHER
 from intentcast.propensity.half_lives import HALF_LIVES_DAYS
 
 _WIDTH = 80
-_NAME = 23
+_NAME = 22
 _FIRST, _LAST = HALF_LIVES_DAYS[0], HALF_LIVES_DAYS[-1]
 
 
@@ -21,9 +22,10 @@ def half_life_lines(report: HalfLifeReport) -> Iterator[str]:
     yield from _wrap(_rule_sentence(report))
     shown = [group for group in report.groups if _has_effect(group)]
     if shown:
-        yield f"{'':{_NAME}} ──────── on its own ────────────────   adds to the others"
+        yield f"{'days':{_NAME}} {' on its own ':─^39}  adds to the rest"
         rule = "rule" if report.scorecard else ""
-        yield f"{'':{_NAME}} {'half-life':>9}  {'interval':<12} {'odds':>6}  {rule:<7}  half-life"
+        head = f"{'':{_NAME}} {'half-life':>9}  {'interval':<12} {'odds':>6}  {rule:<7}  half-life"
+        yield head.rstrip()
     kind = ""
     for group in shown:
         if group.kind != kind and group.kind != "all activity":
@@ -83,7 +85,7 @@ def _row(group: GroupHalfLife, report: HalfLifeReport) -> str:
         left = f"{'–':>9}  {'no evidence':<12} {'':>6}  {'':<7}"
     else:
         rule = alone.against(report.rule_days) if report.scorecard else ""
-        odds = f"×{alone.odds_factor:.2f}"
+        odds = f"×{alone.odds_factor:.2f}" if alone.odds_factor < 100 else "×>100"
         left = f"{best(alone):>9}  {span(alone):<12} {odds:>6}  {rule:<7}"
     return f"{_cut(name):{_NAME}} {left}  {_added(beside)}".rstrip()
 
@@ -107,7 +109,12 @@ def _has_effect(group: GroupHalfLife) -> bool:
 
 
 def _names(groups: Iterable[GroupHalfLife], *, has_memory: bool) -> list[str]:
-    return [g.name for g in groups if (g.alone is not None) == has_memory and not _has_effect(g)]
+    found = [g for g in groups if (g.alone is not None) == has_memory and not _has_effect(g)]
+    return [
+        f"{group.name} ({group.kind})" if group.name == OTHER else group.name
+        for group in found
+        if group.n_accounts
+    ]
 
 
 def _wrap(text: str) -> list[str]:

@@ -24,6 +24,7 @@ HALF_LIVES_DAYS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 
 LEVEL = 0.9
 _NORMAL_QUANTILE = 1.6448536269514722  # leaves 5 % above it
 _DRAWS = 1999
+_DRAWS_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def profile_half_lives(
         seed: Of the simulated distribution.
     """
     grid = np.asarray(half_lives_days, dtype=np.float64)
+    log_grid = np.log(grid)
     logs = np.log1p(sums)
     scale = _spread(logs)
     background = Background.of(controls, converted, clusters)
@@ -116,11 +118,15 @@ def profile_half_lives(
         height[j], weight[j] = fit.height, fit.weight
         information, covariance = background.information(fit, groups)
         error[j] = np.sqrt(covariance[j, j]) / max(information[j, j], 1e-12)
-        simulated[j] = _simulated_ratio(weight[j], j, information, normals @ _root(covariance).T)
-    ratio = 2.0 * (height.max() - height)
+        noise = normals @ _root(covariance).T
+        gain = _simulated_gain(weight[j], j, information, noise)
+        simulated[j] = _tops(log_grid, gain)[1] - gain[:, j]
+    places, tops = _tops(log_grid, height[None, :])
+    place, top = float(places[0]), float(tops[0])
+    ratio = 2.0 * (top - height)
     p_value = (1.0 + (simulated >= ratio[:, None]).sum(axis=1)) / (1.0 + _DRAWS)
-    peak = _peak(np.log(grid), height)
-    low, high = _interval(np.log(grid), height, np.quantile(simulated, LEVEL, axis=1), peak)
+    critical = np.quantile(simulated, LEVEL, axis=1)
+    low, high = _interval(log_grid, ratio, critical, place)
     best = int(height.argmax())
     b, e = weight[best] / scale[best], error[best] / scale[best]
     reach = _NORMAL_QUANTILE * e
@@ -129,7 +135,7 @@ def profile_half_lives(
         log_likelihood=height,
         weight=weight / scale,
         p_value=p_value,
-        best_days=float(np.exp(peak[0])),
+        best_days=float(np.exp(place)),
         low_days=low,
         high_days=high,
         odds_factor=float(2.0**b),
@@ -155,8 +161,13 @@ def familywise_p_values(profiles: Sequence[HalfLifeProfile], *, seed: int) -> li
     if not profiles:
         return []
     n_accounts = len(profiles[0].scores)
-    multipliers = np.random.default_rng(seed).standard_normal((_DRAWS, n_accounts))
-    null = np.stack([np.abs(multipliers @ p.scores).max(axis=1) for p in profiles])
+    rng = np.random.default_rng(seed)
+    null = np.empty((len(profiles), _DRAWS))
+    for first in range(0, _DRAWS, _DRAWS_AT_ONCE):
+        draws = slice(first, min(first + _DRAWS_AT_ONCE, _DRAWS))
+        multipliers = rng.standard_normal((draws.stop - first, n_accounts))
+        for k, profile in enumerate(profiles):
+            null[k, draws] = np.abs(multipliers @ profile.scores).max(axis=1)
     found = np.array([profile.statistic for profile in profiles])
     order = np.argsort(-found, kind="stable")
     p_values, largest_so_far = np.empty(len(profiles)), 0.0
@@ -167,15 +178,17 @@ def familywise_p_values(profiles: Sequence[HalfLifeProfile], *, seed: int) -> li
     return [float(p) for p in p_values]
 
 
-def _simulated_ratio(weight: float, at: int, information: Floats, noise: Floats) -> Floats:
-    """Return draws of LR(h₀) if h₀, at position `at`, is the half-life; shape (n_draws,).
+def _simulated_gain(weight: float, at: int, information: Floats, noise: Floats) -> Floats:
+    """Return draws of what the group at each h gains over none, if h₀ at position `at` is true.
 
-    With K the information and Z the noise in the scores, twice the gain of the group at h over none
-    is (b·K(h₀, h) + Z(h))² / K(h, h), to second order around the fit at h₀.
+    With K the information and Z the noise in the scores, twice the gain in log-likelihood is
+    (b·K(h₀, h) + Z(h))² / K(h, h), to second order around the fit at h₀.
+
+    Returns:
+        Shape (n_draws, m).
     """
     own = np.maximum(np.diag(information), 1e-12)
-    gain = (weight * information[at] + noise) ** 2 / own
-    out: Floats = gain.max(axis=1) - gain[:, at]
+    out: Floats = (weight * information[at] + noise) ** 2 / own
     return out
 
 
@@ -191,29 +204,35 @@ def _spread(logs: Floats) -> Floats:
     return np.where(spread > 1e-9, spread, 1.0)
 
 
-def _peak(logs: Floats, height: Floats) -> tuple[float, float]:
-    """Return place and height of the top of the parabola through the highest point and its two."""
-    k = int(height.argmax())
-    if k in (0, len(logs) - 1):
-        return float(logs[k]), float(height[k])
-    x, y = logs[k - 1 : k + 2] - logs[k], height[k - 1 : k + 2] - height[k]
-    curve = (y[0] / x[0] - y[2] / x[2]) / (x[0] - x[2])
-    slope = y[0] / x[0] - curve * x[0]
-    if curve >= 0.0:
-        return float(logs[k]), float(height[k])
-    return float(logs[k] - slope / (2.0 * curve)), float(height[k] - slope**2 / (4.0 * curve))
+def _tops(logs: Floats, heights: Floats) -> tuple[Floats, Floats]:
+    """Return place and height of the top of each row of `heights`, shape (n_rows,) both.
+
+    The top is that of the parabola through the highest point and its two neighbours.
+    """
+    row = np.arange(len(heights))
+    highest = heights.argmax(axis=1)
+    k = np.clip(highest, 1, len(logs) - 2)
+    left, right = logs[k - 1] - logs[k], logs[k + 1] - logs[k]
+    fall_left = heights[row, k - 1] - heights[row, k]
+    fall_right = heights[row, k + 1] - heights[row, k]
+    curve = (fall_left / left - fall_right / right) / (left - right)
+    slope = fall_left / left - curve * left
+    is_inside = (highest == k) & (curve < 0.0)
+    shift = np.where(is_inside, -slope / (2.0 * np.where(is_inside, curve, -1.0)), 0.0)
+    place = np.where(is_inside, logs[k] + shift, logs[highest])
+    top = heights[row, highest] + 0.5 * slope * shift
+    return place, np.maximum(top, heights[row, highest])
 
 
 def _interval(
-    logs: Floats, height: Floats, critical: Floats, peak: tuple[float, float]
+    logs: Floats, ratio: Floats, critical: Floats, place: float
 ) -> tuple[float | None, float | None]:
     """Return the outermost half-lives that are not rejected, between grid points in log days.
 
-    Near its top the likelihood is a parabola in log days, so √LR is interpolated, not LR.
+    Near its top, at `place`, the likelihood is a parabola in log days, so √LR is interpolated.
     """
-    place, top = peak
     points = np.append(logs, place)
-    excess = np.append(np.sqrt(2.0 * (top - height)) - np.sqrt(critical), 0.0)
+    excess = np.append(np.sqrt(ratio) - np.sqrt(critical), 0.0)
     excess[-1] = -np.sqrt(np.interp(place, logs, critical))
     order = np.argsort(points, kind="stable")
     points, excess = points[order], excess[order]
