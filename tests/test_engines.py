@@ -430,7 +430,7 @@ def test_partitions_are_as_many_as_keep_each_small(tmp_path):
 
 
 def process(out, *, data):
-    settings = data.parent / "quick.toml"
+    settings = data.parent / "only-small-features.toml"
     if not settings.exists():
         settings.write_text(QUICK)
     arguments = ["features", data, "--out", out, "--partitions", N_PARTITIONS]
