@@ -146,6 +146,23 @@ class Capacity(_Settings):
     handoffs_per_week: int = Field(default=40, ge=1)
 
 
+class Sales(_Settings):
+    """What sales says of leads that it was handed: outcomes that accept one or send it back.
+
+    A lead that was sent back is nurtured for `renurture_days`, or until it does something new.
+    """
+
+    accepted: tuple[str, ...] = ("opportunity_created",)
+    rejected: tuple[str, ...] = ("mql_rejected",)
+    renurture_days: int = Field(default=90, ge=0, le=3650)
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> "Sales":
+        if both := sorted(set(self.accepted) & set(self.rejected)):
+            raise ValueError(f"{', '.join(both)} cannot be both accepted and rejected")
+        return self
+
+
 class Backtest(_Settings):
     """Where the test windows lie; without `first_test`, the last two fifths of the as-of times."""
 
@@ -191,6 +208,7 @@ class DatasetConfig(_Settings):
     attributes: Attributes = Attributes()
     themes: Themes = Themes()
     capacity: Capacity = Capacity()
+    sales: Sales = Sales()
     backtest: Backtest = Backtest()
     quarantine: Quarantine = Quarantine()
     columns: Columns = Columns()
