@@ -40,7 +40,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done; 2 bad input; 3 refused for a stated reason.",
 )
 _EXTRA = {
-    **dict.fromkeys(("sklearn", "mlflow", "altair", "vl_convert", "jinja2"), "train"),
+    **dict.fromkeys(("sklearn", "mlflow", "optuna", "altair", "vl_convert", "jinja2"), "train"),
     **dict.fromkeys(
         ("fastapi", "uvicorn", "prometheus_client", "structlog", "pydantic_settings"), "serve"
     ),
