@@ -8,10 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from intentcast.errors import InputError
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_LONGEST_TAG = 4000
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,103 @@ def aliased(name: str, alias: str, *, store: Path) -> str | None:
         return None
     bundle = version.tags.get("bundle")
     return str(bundle) if bundle else None
+
+
+def set_champion(
+    name: str, bundle: str, *, store: Path, tags: Mapping[str, str]
+) -> RegisteredVersion:
+    """Let the alias `champion` point to the version of a bundle, and `previous` to the one before.
+
+    Args:
+        name: Of the registered model.
+        bundle: Name of the bundle's folder.
+        store: Of `register`.
+        tags: Kept with the version, such as the reason.
+
+    Raises:
+        InputError: If the store cannot be opened, or has no version of that bundle.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        version = _version_of(client, name, bundle)
+        if version is None:
+            raise InputError(
+                f"no version of {name} with the bundle {bundle} in {store}",
+                expected="a bundle that `intentcast train` registered there",
+                next_step="give the --registry it was trained with, or train again",
+            )
+        before = _aliased_version(client, name, CHAMPION, mlflow_error)
+        if before is not None and before.version != version.version:
+            client.set_registered_model_alias(name, PREVIOUS, before.version)
+        client.set_registered_model_alias(name, CHAMPION, version.version)
+        challenger = _aliased_version(client, name, CHALLENGER, mlflow_error)
+        if challenger is not None and challenger.version == version.version:
+            client.delete_registered_model_alias(name, CHALLENGER)
+        _tag(client, name, version.version, tags)
+    except mlflow_error as error:
+        raise _unusable(store, error) from None
+    return RegisteredVersion(name, int(version.version), CHAMPION, version.run_id, Path(bundle))
+
+
+def tag_version(name: str, bundle: str, *, store: Path, tags: Mapping[str, str]) -> bool:
+    """Keep tags with the version of a bundle; return whether there is one.
+
+    Raises:
+        InputError: If the store cannot be opened.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        version = _version_of(client, name, bundle)
+        if version is None:
+            return False
+        _tag(client, name, version.version, tags)
+    except mlflow_error as error:
+        raise _unusable(store, error) from None
+    return True
+
+
+def parameter_of(name: str, bundle: str, key: str, *, store: Path) -> str | None:
+    """Return a parameter of the run that made a bundle, or None.
+
+    Raises:
+        InputError: If the store cannot be opened.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        version = _version_of(client, name, bundle)
+        if version is None:
+            return None
+        value = client.get_run(version.run_id).data.params.get(key)
+    except mlflow_error as error:
+        raise _unusable(store, error) from None
+    return None if value is None else str(value)
+
+
+def _version_of(client: Any, name: str, bundle: str) -> Any:
+    """Return the latest version that was registered with a bundle folder's name, or None."""
+    found = client.search_model_versions(f"name = '{name}'")
+    of_bundle = [version for version in found if version.tags.get("bundle") == bundle]
+    return max(of_bundle, key=lambda version: int(version.version), default=None)
+
+
+def _aliased_version(client: Any, name: str, alias: str, mlflow_error: Any) -> Any:
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except mlflow_error:
+        return None
+
+
+def _tag(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:
+    for key, value in sorted(tags.items()):
+        client.set_model_version_tag(name, version, key, value[:_LONGEST_TAG])
+
+
+def _unusable(store: Path, error: Exception) -> InputError:
+    return InputError(
+        f"the registry in {store} cannot be used ({str(error).splitlines()[0][:120]})",
+        expected="an MLflow store on SQLite that this user can write to",
+        next_step=f"move {store / 'mlflow.db'} away, or give another --registry",
+    )
 
 
 def _client(store: Path):  # type: ignore[no-untyped-def]

@@ -27,7 +27,9 @@ DataFolder = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
 BundleFolder = Annotated[
     Path | None,
-    typer.Option(metavar="B", help="Bundle folder; without it the newest in models/bundles."),
+    typer.Option(
+        metavar="B", help="Bundle folder; without it the champion in models/bundles, or the newest."
+    ),
 ]
 AsOf = Annotated[
     str | None,
@@ -122,27 +124,46 @@ def learner_settings(path: Path | None) -> "LearnerConfig":
 
 
 def newest_bundle(folder: Path | None) -> Path:
-    """Return the given bundle, or the newest in `models/bundles`.
+    """Return the given bundle; without one the champion in `models/bundles`, or the newest.
+
+    Of several models the champion is that of the newest bundle's name.
 
     Raises:
         InputError: If there is none.
     """
+    from intentcast.champions import champion
+
     if folder is not None:
         return folder
+    newest = newest_in(BUNDLES)
+    return champion(BUNDLES, bundle_name(newest)) or newest
+
+
+def newest_in(within: Path) -> Path:
+    """Return the newest bundle of a folder.
+
+    Raises:
+        InputError: If there is none.
+    """
     # A name that begins with a dot is a bundle still being written.
-    found = [path.parent for path in BUNDLES.glob("[!.]*/manifest.json")]
+    found = [path.parent for path in within.glob("[!.]*/manifest.json")]
     if not found:
         raise InputError(
-            f"no bundle in {BUNDLES}",
+            f"no bundle in {within}",
             expected="at least one",
             next_step="run `intentcast train DIR`, or give --bundle",
         )
-    return max(found, key=lambda path: (_created(path), path.name))
+    return max(found, key=lambda path: (_told(path, "created"), path.name))
 
 
-def _created(bundle: Path) -> str:
+def bundle_name(bundle: Path) -> str:
+    """Return the name that a bundle's manifest gives its model, or nothing."""
+    return _told(bundle, "name")
+
+
+def _told(bundle: Path, key: str) -> str:
     try:
-        return str(json.loads((bundle / "manifest.json").read_bytes()).get("created", ""))
+        return str(json.loads((bundle / "manifest.json").read_bytes()).get(key, ""))
     except (OSError, ValueError, AttributeError):
         return ""
 

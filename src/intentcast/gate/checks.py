@@ -1,0 +1,237 @@
+"""The checks that a challenger must pass, each with its figures in words."""
+
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intentcast.evaluation.capacity import handed_over
+from intentcast.evaluation.compare import compare_paired
+from intentcast.evaluation.metrics import log_loss
+from intentcast.gate.evidence import Evidence
+from intentcast.gate.settings import GateSettings
+from intentcast.propensity.calibration import fit_platt, platt_covariance
+from intentcast.propensity.margins import Floats, logit
+
+_SMALLEST = 1e-15
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: `log loss`, `conversions`, `calibration` or `rules: NAME`.
+        passed: Whether a loss beyond the margin can be ruled out.
+        detail: The figures in words.
+        figures: The same as numbers.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """All checks, and who waived which.
+
+    Attributes:
+        checks: In order.
+        waived: Names of checks that the owner waived.
+        window: First and last as-of time, ISO 8601.
+        how: Who was judged, in words.
+    """
+
+    checks: tuple[Check, ...]
+    waived: tuple[str, ...]
+    window: tuple[str, str]
+    how: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """Checks that neither passed nor were waived."""
+        return tuple(c for c in self.checks if not c.passed and c.name not in self.waived)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the challenger may take the place."""
+        return not self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON values."""
+        return {
+            "passed": self.passed,
+            "window": list(self.window),
+            "judged": list(self.how),
+            "checks": [asdict(check) for check in self.checks],
+            "waived": list(self.waived),
+        }
+
+
+def judge(
+    evidence: Evidence, settings: GateSettings, *, waived: tuple[str, ...] = (), seed: int = 7
+) -> GateVerdict:
+    """Check the challenger against the champion, against the outcomes and against the rules.
+
+    Args:
+        evidence: Of one window.
+        settings: Margins.
+        waived: Names of checks that may fail.
+        seed: Of the bootstrap.
+    """
+    checks = []
+    if evidence.champion is not None:
+        checks.append(_log_loss(evidence, evidence.champion, settings))
+        checks.append(_conversions(evidence, evidence.champion, settings))
+    checks.append(_calibration(evidence, settings))
+    checks += [_rules(evidence, name, seed) for name in evidence.scorecards]
+    window = (evidence.first.isoformat(), evidence.last.isoformat())
+    return GateVerdict(tuple(checks), waived, window, evidence.how)
+
+
+def _log_loss(evidence: Evidence, champion: Floats, settings: GateSettings) -> Check:
+    """Non-inferiority of the mean log loss.
+
+    d̄ + z · SE(d̄) ≤ margin · champion's, with d the difference per snapshot and SE from sums per
+    account (a ratio estimator, so accounts may have any number of snapshots). Assumes accounts
+    independent and enough of them for the normal bound.
+    """
+    y = evidence.converted
+    difference = _losses(evidence.challenger, y) - _losses(champion, y)
+    mean, error = clustered_mean(difference, evidence.accounts)
+    z = NormalDist().inv_cdf(settings.confidence)
+    theirs = log_loss(y, champion)
+    bound, allowed = mean + z * error, settings.log_loss_margin * theirs
+    return Check(
+        "log loss",
+        bool(bound <= allowed),
+        f"{log_loss(y, evidence.challenger):.4f} v {theirs:.4f} of the champion, higher by at most "
+        f"{bound:+.4f} ({settings.confidence:.0%} sure), {allowed:.4f} allowed",
+        {
+            "challenger": log_loss(y, evidence.challenger),
+            "champion": theirs,
+            "difference": mean,
+            "upper_bound": bound,
+            "allowed": allowed,
+        },
+    )
+
+
+def _conversions(evidence: Evidence, champion: Floats, settings: GateSettings) -> Check:
+    """Non-inferiority of the conversions found at equal volume.
+
+    D − z · SE(D) ≥ −margin · champion's, with D = Σ_g d_g, d_g the account's conversions by one
+    less those by the other, and SE² = G · Var(d_g). Takes hand-offs as given, accounts as
+    independent.
+    """
+    ours, theirs = handed_over(
+        [evidence.challenger, champion],
+        evidence.converted,
+        evidence.leads,
+        evidence.times,
+        per_time=evidence.per_time,
+    )
+    _, group = np.unique(evidence.accounts, return_inverse=True)
+    gains = np.bincount(group, weights=(ours - theirs) * evidence.converted)
+    error = float(np.sqrt(len(gains) * gains.var()))
+    z = NormalDist().inv_cdf(settings.confidence)
+    bound = float(gains.sum()) - z * error
+    found, champions = float(ours @ evidence.converted), float(theirs @ evidence.converted)
+    allowed = settings.conversions_margin * champions
+    return Check(
+        "conversions",
+        bool(-bound <= allowed),
+        f"{found:.0f} v {champions:.0f} of the champion in {ours.sum():.0f} hand-offs each, fewer "
+        f"by at most {max(0.0, -bound):.1f} ({settings.confidence:.0%} sure), {allowed:.1f} "
+        "allowed",
+        {
+            "challenger": found,
+            "champion": champions,
+            "handoffs": float(ours.sum()),
+            "lower_bound": bound,
+            "allowed": allowed,
+        },
+    )
+
+
+def _calibration(evidence: Evidence, settings: GateSettings) -> Check:
+    """Slope and level are refuted only if their 95 % intervals lie outside what is allowed.
+
+    Slope: Cox's logistic regression of the outcome on logit(p), sandwich by account. Level: the
+    ratio of predicted to observed conversions, its error from residual sums per account.
+    """
+    p, y = evidence.challenger, evidence.converted
+    margins = logit(p)
+    intercept, slope = fit_platt(margins, y)
+    covariance = platt_covariance(margins, y, evidence.accounts, a=intercept, b=slope)
+    reach = _Z95 * float(np.sqrt(max(covariance[1, 1], 0.0)))
+    mean, error = clustered_mean(y - p, evidence.accounts)
+    expected, observed = float(p.sum()), float(y.sum())
+    low, high = (expected / (observed + side * _Z95 * error * len(y)) for side in (1.0, -1.0))
+    if high <= 0:
+        high = float("inf")
+    is_level = low <= 1 + settings.level_margin and high >= 1 - settings.level_margin
+    is_slope = slope - reach <= settings.slope_high and slope + reach >= settings.slope_low
+    return Check(
+        "calibration",
+        bool(is_slope and is_level),
+        f"slope {slope:.2f} ({slope - reach:.2f} to {slope + reach:.2f}; "
+        f"{settings.slope_low:g} to {settings.slope_high:g} allowed), {expected:.0f} conversions "
+        f"predicted, {observed:.0f} observed (ratio {low:.2f} to {high:.2f})",
+        {
+            "slope": slope,
+            "slope_low": slope - reach,
+            "slope_high": slope + reach,
+            "expected": expected,
+            "observed": observed,
+            "mean_residual": mean,
+        },
+    )
+
+
+def _rules(evidence: Evidence, name: str, seed: int) -> Check:
+    paired = compare_paired(
+        "challenger",
+        evidence.challenger,
+        name,
+        evidence.scorecards[name],
+        converted=evidence.converted,
+        leads=evidence.leads,
+        accounts=evidence.accounts,
+        times=evidence.times,
+        per_time=evidence.per_time,
+        seed=seed,
+    )
+    low, high = paired.ci95
+    return Check(
+        f"rules: {name}",
+        paired.verdict != "rules win",
+        f"{paired.conversions_a:.0f} v {paired.conversions_b:.0f} conversions in "
+        f"{paired.handoffs:.0f} hand-offs each ({low:+.0f} to {high:+.0f}): {paired.verdict}",
+        {"challenger": paired.conversions_a, "rules": paired.conversions_b},
+    )
+
+
+def _losses(p: Floats, y: Floats) -> Floats:
+    q = np.clip(p, _SMALLEST, 1.0 - _SMALLEST)
+    out: Floats = -(y * np.log(q) + (1.0 - y) * np.log(1.0 - q))
+    return out
+
+
+def clustered_mean(values: Floats, clusters: NDArray[np.int64]) -> tuple[float, float]:
+    """Return a mean and its standard error, rows of a cluster being dependent.
+
+    SE² = G/(G−1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²: the linearised variance of a ratio of sums per
+    cluster (Cochran 1977, 6.3). Assumes clusters independent.
+    """
+    mean = float(values.mean())
+    _, group = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(group, weights=values - mean)
+    n_groups = len(sums)
+    correction = n_groups / max(n_groups - 1, 1)
+    return mean, float(np.sqrt(correction * (sums * sums).sum())) / len(values)

@@ -1,0 +1,189 @@
+"""Champion and challenger on the newest matured window, each as old as it would have been."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from intentcast.bundle import Bundle
+from intentcast.config import DatasetConfig, LearnerConfig
+from intentcast.errors import RefusedError
+from intentcast.features import Featurizer
+from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.propensity import HorizonModel
+from intentcast.propensity.margins import Floats
+from intentcast.scorecards import Scorecard, score_snapshots
+from intentcast.scoring import predict
+from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.sources import Dataset
+from intentcast.training import account_numbers, fit_model
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A model that takes a bundle's place in the window."""
+
+    featurizer: Featurizer
+    models: Mapping[int, HorizonModel]
+    config: DatasetConfig
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What both predicted in the window, and what happened.
+
+    Attributes:
+        first: First as-of time of the window.
+        last: Its last.
+        horizon_days: The primary horizon.
+        challenger: Probabilities, shape (n,).
+        champion: Likewise; None where there is no champion.
+        scorecards: Points per points table, each of shape (n,).
+        converted: 0 or 1, shape (n,).
+        leads: Numbers from 0, shape (n,).
+        accounts: Numbers, shape (n,).
+        times: As-of times in microseconds, shape (n,).
+        per_time: Hand-offs that sales can take at each as-of time.
+        how: In words, who was judged: bundles themselves or stand-ins.
+    """
+
+    first: datetime
+    last: datetime
+    horizon_days: int
+    challenger: Floats
+    champion: Floats | None
+    scorecards: dict[str, Floats]
+    converted: Floats
+    leads: NDArray[np.int64]
+    accounts: NDArray[np.int64]
+    times: NDArray[np.int64]
+    per_time: float
+    how: tuple[str, ...]
+
+
+def gather_evidence(
+    dataset: Dataset,
+    *,
+    challenger: Bundle,
+    champion: Bundle | None,
+    scorecards: list[Scorecard],
+    window_days: int,
+    on_progress: Callable[[str], None] | None = None,
+) -> Evidence:
+    """Judge both on the as-of times whose primary horizon is over, the latest `window_days`.
+
+    A bundle that had learnt from the window would be judged on its own memory. So a stand-in takes
+    its place: the same settings, trained on what was known when the window opened. The champion's
+    stand-in is older by as much as the champion is older than the challenger. A bundle whose data
+    ended before the window is judged itself.
+
+    Args:
+        dataset: With outcomes up to now.
+        challenger: Who wants the place.
+        champion: Who has it; None if nobody.
+        scorecards: Rules to compare with.
+        window_days: Length of the window.
+        on_progress: Called with what is being done.
+
+    Raises:
+        RefusedError: If no horizon is over, nobody is in the window, or nothing could have been
+            learnt before it.
+    """
+    say = on_progress or (lambda _: None)
+    config = dataset.config
+    days = config.conversion.primary_horizon_days
+    times = as_of_times(cohort_span(dataset), config.cohort.every_days)
+    window = _window(times, dataset, window_days)
+    snapshots = build_snapshots(dataset, window)
+    at_risk = was_at_risk(snapshots, dataset, known_by=dataset.data_cutoff)
+    snapshots = snapshots.filter(at_risk)
+    label = label_snapshots(snapshots, dataset, horizon_days=days, known_by=dataset.data_cutoff)
+    snapshots, label = snapshots.filter(label.is_not_null()), label.drop_nulls()
+    if snapshots.is_empty() or not 0 < int(label.sum()) < len(label):
+        raise RefusedError(
+            f"{int(label.sum())} conversions among {len(label):,} snapshots of the window from "
+            f"{window[0]:%Y-%m-%d} to {window[-1]:%Y-%m-%d}",
+            expected="some that converted and some that did not",
+            next_step="wait for more outcomes, or widen window_days in gate.toml",
+        )
+    ages = {"challenger": timedelta(0)}
+    if champion is not None:
+        ages["champion"] = max(timedelta(0), _cutoff(challenger) - _cutoff(champion))
+    told: list[str] = []
+    found: dict[str, Floats] = {}
+    for role, bundle in (("challenger", challenger), ("champion", champion)):
+        if bundle is None:
+            continue
+        say(f"judging the {role}")
+        predictor, how = _predictor(role, bundle, dataset, times, window[0], ages[role])
+        told.append(how)
+        _, predicted = predict(predictor, dataset, snapshots)
+        column = predicted.horizons_days.index(days)
+        found[role] = predicted.probabilities[:, column]
+    leads = snapshots["lead_id"].rank("dense").cast(pl.Int64) - 1
+    return Evidence(
+        first=window[0],
+        last=window[-1],
+        horizon_days=days,
+        challenger=found["challenger"],
+        champion=found.get("champion"),
+        scorecards={
+            card.name: score_snapshots(card, dataset, snapshots)["score"].to_numpy()
+            for card in scorecards
+        },
+        converted=label.cast(pl.Float64).to_numpy(),
+        leads=leads.to_numpy(),
+        accounts=account_numbers(snapshots["account_id"]),
+        times=snapshots["as_of"].dt.timestamp("us").to_numpy(),
+        per_time=config.capacity.handoffs_per_week * config.cohort.every_days / 7,
+        how=tuple(told),
+    )
+
+
+def _window(times: list[datetime], dataset: Dataset, window_days: int) -> list[datetime]:
+    days = dataset.config.conversion.primary_horizon_days
+    finished = [t for t in times if t + timedelta(days=days) <= dataset.data_cutoff]
+    if not finished:
+        raise RefusedError(
+            f"no as-of time whose {days} days are over by {dataset.data_cutoff:%Y-%m-%d}",
+            expected="at least one, to judge by",
+            next_step="wait, or use a shorter primary horizon",
+        )
+    opens = finished[-1] - timedelta(days=window_days)
+    return [t for t in finished if t > opens]
+
+
+def _cutoff(bundle: Bundle) -> datetime:
+    return datetime.fromisoformat(bundle.data_cutoff)
+
+
+def _predictor(
+    role: str,
+    bundle: Bundle,
+    dataset: Dataset,
+    times: list[datetime],
+    opens: datetime,
+    age: timedelta,
+) -> tuple[Bundle | StandIn, str]:
+    """Return who predicts in the window for a bundle, and that in words."""
+    if _cutoff(bundle) <= opens:
+        return bundle, f"{role}: bundle {bundle.version} itself, whose data end before the window"
+    known_by = opens - age
+    settings = bundle.settings or LearnerConfig()
+    try:
+        model = fit_model(dataset, times=times, known_by=known_by, config=settings)
+    except RefusedError:
+        if not age:
+            raise
+        # So long before the window there was nothing to learn from: a fresher one is harder to
+        # beat.
+        known_by = opens
+        model = fit_model(dataset, times=times, known_by=known_by, config=settings)
+    stand_in = StandIn(model.featurizer, model.champion, dataset.config)
+    return stand_in, (
+        f"{role}: the settings of bundle {bundle.version}, trained on what was known before "
+        f"{known_by:%Y-%m-%d}"
+    )

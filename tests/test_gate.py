@@ -1,0 +1,144 @@
+"""The gate: a challenger that may be worse does not pass, and the margins decide how much."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intentcast.errors import RefusedError
+from intentcast.gate import Evidence, GateSettings, gather_evidence, judge
+from intentcast.gate.checks import clustered_mean
+from intentcast.propensity.margins import logit, sigmoid
+from tests.fixtures_world import bundle, world
+
+DAY = 86_400_000_000
+
+
+def evidence(*, n=6000, seed=1, challenger_noise=0.0, champion_noise=0.0, stretch=1.0, shift=0.0):
+    """A window of four as-of times whose true probabilities are known."""
+    rng = np.random.default_rng(seed)
+    true = rng.normal(-2.5, 1.2, size=n)
+    noisy = [true + size * rng.standard_normal(n) for size in (challenger_noise, champion_noise)]
+    return Evidence(
+        first=datetime(2025, 1, 1, tzinfo=UTC),
+        last=datetime(2025, 1, 22, tzinfo=UTC),
+        horizon_days=90,
+        challenger=sigmoid(stretch * noisy[0] + shift),
+        champion=sigmoid(noisy[1]),
+        scorecards={"points": np.round(rng.normal(size=n), 1)},
+        converted=(rng.random(n) < sigmoid(true)).astype(np.float64),
+        leads=np.arange(n),
+        accounts=np.arange(n) // 3,
+        times=np.arange(n) % 4 * 7 * DAY,
+        per_time=100.0,
+        how=(),
+    )
+
+
+def names(verdict):
+    return [check.name for check in verdict.failed]
+
+
+def test_a_challenger_that_is_the_champion_passes():
+    assert judge(evidence(), GateSettings()).passed
+
+
+def test_a_worse_challenger_fails_on_log_loss_and_on_conversions():
+    verdict = judge(evidence(challenger_noise=2.5), GateSettings())
+    assert {"log loss", "conversions"} <= set(names(verdict))
+
+
+def test_a_better_challenger_passes_where_the_champion_would_not():
+    worse = evidence(champion_noise=2.5)
+    assert judge(worse, GateSettings()).passed
+    swapped = replace(worse, challenger=worse.champion, champion=worse.challenger)
+    assert not judge(swapped, GateSettings()).passed
+
+
+def test_on_few_leads_a_loss_cannot_be_ruled_out_so_the_challenger_does_not_pass():
+    """Equal in truth; the same pair passes where there are enough leads to know."""
+    noise = {"challenger_noise": 1.0, "champion_noise": 1.0}
+    wide = GateSettings(slope_low=0.01, slope_high=100, level_margin=1.0)
+    assert "log loss" in names(judge(evidence(n=300, **noise), wide))
+    assert "log loss" not in names(judge(evidence(n=60_000, **noise), wide))
+
+
+@pytest.mark.parametrize(("stretch", "shift"), [(2.0, 2.5), (0.4, -1.3), (1.0, 0.8), (1.0, -0.8)])
+def test_probabilities_that_are_off_fail_on_calibration(stretch, shift):
+    assert "calibration" in names(judge(evidence(stretch=stretch, shift=shift), GateSettings()))
+
+
+def test_rules_that_win_stop_the_challenger_unless_the_owner_waives_them_by_name():
+    found = evidence(challenger_noise=3.0, champion_noise=3.0)
+    best = evidence().challenger
+    found = replace(found, scorecards={"points": logit(best)})
+    open_settings = GateSettings(log_loss_margin=1, conversions_margin=1, slope_low=0.01)
+    verdict = judge(found, open_settings)
+    assert "rules: points" in names(verdict)
+    waived = judge(found, open_settings, waived=("rules: points",))
+    assert "rules: points" not in names(waived)
+    assert waived.to_json()["waived"] == ["rules: points"]
+
+
+def test_without_a_champion_there_is_nothing_to_be_worse_than():
+    verdict = judge(replace(evidence(), champion=None), GateSettings())
+    assert [check.name for check in verdict.checks] == ["calibration", "rules: points"]
+    assert verdict.passed
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(12)), st.integers(0, 5))
+def test_the_order_of_rows_changes_no_figure_beyond_rounding(order, seed):
+    found = evidence(n=240, seed=seed, challenger_noise=0.5)
+    rows = np.concatenate([np.arange(240)[place::12] for place in order])
+    arrays = ("challenger", "champion", "converted", "leads", "accounts", "times")
+    moved = replace(
+        found,
+        **{name: getattr(found, name)[rows] for name in arrays},
+        scorecards={"points": found.scorecards["points"][rows]},
+    )
+    for one, other in zip(
+        judge(found, GateSettings()).checks, judge(moved, GateSettings()).checks, strict=True
+    ):
+        assert one.passed == other.passed
+        assert one.figures == pytest.approx(other.figures, rel=1e-9, abs=1e-9)
+
+
+def test_the_clustered_error_is_the_plain_one_where_every_cluster_is_one_row():
+    values = np.random.default_rng(2).normal(size=500)
+    mean, error = clustered_mean(values, np.arange(500))
+    assert mean == pytest.approx(values.mean())
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(500))
+
+
+def test_rows_that_are_copies_within_a_cluster_add_no_certainty():
+    values = np.random.default_rng(3).normal(size=500)
+    _, once = clustered_mean(values, np.arange(500))
+    _, thrice = clustered_mean(np.repeat(values, 3), np.repeat(np.arange(500), 3))
+    assert thrice == pytest.approx(once)
+
+
+def test_a_bundle_that_learnt_from_the_window_is_judged_by_a_stand_in_that_did_not():
+    found = gather_evidence(
+        world(),
+        challenger=bundle("logistic"),
+        champion=bundle("lightgbm"),
+        scorecards=[],
+        window_days=56,
+    )
+    opens = found.first
+    assert found.last.date().isoformat() > opens.date().isoformat()
+    assert all(f"before {opens:%Y-%m-%d}" in how for how in found.how)
+    assert 0 < found.converted.sum() < len(found.converted)
+    assert len(found.challenger) == len(found.champion) == len(found.times)
+
+
+def test_a_window_without_conversions_is_refused():
+    short = replace(world(), outcomes=world().outcomes.clear())
+    with pytest.raises(RefusedError, match="0 conversions among"):
+        gather_evidence(
+            short, challenger=bundle("logistic"), champion=None, scorecards=[], window_days=56
+        )
