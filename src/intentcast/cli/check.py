@@ -1,20 +1,44 @@
 """`intentcast check`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intentcast.cli.console import AsJson, DataFolder, open_dataset, percent, progress, show
+from intentcast.cli.console import (
+    AsJson,
+    DataFolder,
+    Settings,
+    learner_settings,
+    open_dataset,
+    percent,
+    progress,
+    show,
+)
 
 if TYPE_CHECKING:
+    from intentcast.config import LearnerConfig
+    from intentcast.evaluation.planner import HorizonPlan
     from intentcast.sources import Dataset
 
+AcceptedLeaks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-leak",
+        metavar="NAME",
+        help="Train although the audit of `check` calls this column a leak; repeat for more. "
+        "Recorded in the bundle's metrics.",
+    ),
+]
 NAME = "check"
 HELP = (
     "Say what a data set holds, what was set aside and why, and whether it is enough.\n\n"
     "Prints the rows of each table, the rows that broke a rule (written with their row number and "
     "rule), the cohort, and the base rate per horizon. Nothing is dropped silently.\n\n"
+    "Then the leakage audit: which attributes and event types know the outcome, as nothing known "
+    "beforehand could (`train` refuses those); and how many more conversions until the next "
+    "learner, until isotonic calibration, and until a verdict against the points table.\n\n"
     "Example: intentcast check data/sample"
 )
 
@@ -25,26 +49,62 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="Where bad rows go; without it quarantine/NAME."),
     ] = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Check and print."""
+    from intentcast.evaluation.leakage import audit_leakage
     from intentcast.sources.set_aside import write_set_aside
 
+    config = learner_settings(settings)
     with progress() as say:
         dataset = open_dataset(folder, say)
         say("cohort and labels")
-        found = survey(dataset)
+        found, plans = survey(dataset, config)
+        audit = audit_leakage(dataset, on_progress=say)
         place = quarantine or Path("quarantine") / dataset.config.name
         written = write_set_aside(dataset, place)
     found["quarantine_files"] = [str(path) for path in written]
     if as_json:
-        show(found)
-    else:
-        _print(found)
+        plan = [plan.to_json() for plan in plans]
+        show({**found, "leakage": audit.to_json(), "plan": plan})
+        return
+    _print(found)
+    from intentcast.evaluation.leakage_page import leakage_lines
+    from intentcast.evaluation.planner_page import plan_lines
+
+    for lines in (leakage_lines(audit), plan_lines(plans)):
+        print()
+        print("\n".join(lines))
 
 
-def survey(dataset: "Dataset") -> dict[str, Any]:
-    """Return what `check` prints, as JSON values."""
+def refuse_leaks(
+    dataset: "Dataset", accepted: list[str] | None, say: Callable[[str], None]
+) -> list[str]:
+    """Audit before training; return which leaks were accepted by name.
+
+    Raises:
+        RefusedError: If a column leaks whose name is not among them.
+        InputError: If a name is no column or table that the audit knows.
+    """
+    from intentcast.evaluation.leakage import audit_leakage
+
+    return list(audit_leakage(dataset, on_progress=say).refuse(accepted=accepted or ()))
+
+
+def warn_of_leaks(dataset: "Dataset", say: Callable[[str], None]) -> None:
+    """Audit before a backtest and name what leaks on stderr: figures resting on it flatter."""
+    from intentcast.evaluation.leakage import audit_leakage
+
+    for found in audit_leakage(dataset, on_progress=say).leaks:
+        say(f"leak: {found.kind} {found.name}; what follows flatters. See `intentcast check`")
+
+
+def survey(
+    dataset: "Dataset", config: "LearnerConfig"
+) -> tuple[dict[str, Any], tuple["HorizonPlan", ...]]:
+    """Return what `check` prints of tables, cohort and labels as JSON values, and the data plan."""
+    from intentcast.evaluation.planner import plan_data
     from intentcast.labels import label_snapshots
     from intentcast.scorecards import dataset_scorecards
     from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
@@ -53,10 +113,12 @@ def survey(dataset: "Dataset") -> dict[str, Any]:
     times = as_of_times(span, dataset.config.cohort.every_days)
     snapshots = build_snapshots(dataset, times) if times else None
     horizons = []
+    labels = {}
     for days in dataset.config.conversion.horizons_days:
         if snapshots is None:
             break
         label = label_snapshots(snapshots, dataset, horizon_days=days, known_by=dataset.data_cutoff)
+        labels[days] = label
         mature = label.drop_nulls()
         converted = snapshots.filter(label.fill_null(value=False))
         horizons.append(
@@ -72,7 +134,8 @@ def survey(dataset: "Dataset") -> dict[str, Any]:
     attributes = dataset.config.attributes
     wanted = [*attributes.numeric, *attributes.categorical]
     dated = set(dataset.attribute_changes["attribute"].unique().to_list())
-    return {
+    plans = plan_data(snapshots, labels, dataset, config) if snapshots is not None else ()
+    found = {
         "dataset": dataset.config.name,
         "data_cutoff": dataset.data_cutoff.isoformat(),
         "tables": [
@@ -102,6 +165,7 @@ def survey(dataset: "Dataset") -> dict[str, Any]:
         "attributes_taken_as_constant": [name for name in wanted if name not in dated],
         "scorecards": [path.stem for path in dataset_scorecards(dataset)],
     }
+    return found, plans
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -149,7 +213,7 @@ def _print(found: dict[str, Any]) -> None:
     if constant := found["attributes_taken_as_constant"]:
         console.print(
             f"\nTaken as constant, since attribute_changes does not date them: "
-            f"{', '.join(constant)}.\nIf one of them is filled in after the outcome, it leaks."
+            f"{', '.join(constant)}"
         )
     cards = ", ".join(found["scorecards"]) or "none fits these event types; add a scorecard.toml"
     console.print(f"Points tables to compare with: {cards}")
