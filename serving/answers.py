@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from intentcast.handoff import Route
 from intentcast.stages import Stage
 from intentcast.tiers import Tier
 from serving.problems import Problem
@@ -24,14 +25,57 @@ class CriterionOut(BaseModel):
 
     name: str
     met: bool
+    needed: bool = Field(description="Whether the lead's way to sales asks for it")
     detail: str
 
 
 class HandoffOut(BaseModel):
-    """Whether the lead is ready for sales: all criteria met."""
+    """Whether the lead is ready for sales: all criteria met that are needed."""
 
     ready: bool
+    route: Route | None = Field(description="Which way it goes to sales, if it is ready")
     criteria: list[CriterionOut]
+
+
+class KeyEventOut(BaseModel):
+    """Something that the lead or a colleague did: the latest time, and how often."""
+
+    occurred_at: datetime
+    by: Literal["lead", "colleague"]
+    lead_id: str
+    event_type: str
+    content: str | None
+    times: int
+
+
+class ThemeShareOut(BaseModel):
+    """A theme and its share of the lead's recent attention."""
+
+    theme: str
+    share: float
+
+
+class ProblemOut(BaseModel):
+    """What the lead seems to be after, inferred from the themes of what it read."""
+
+    text: str
+    themes: list[ThemeShareOut]
+
+
+class PacketOut(BaseModel):
+    """What sales is told of a lead that is ready; nothing in it was not in the request."""
+
+    company: str | None
+    account_id: str | None
+    about: dict[str, str]
+    role: str | None
+    source: str | None
+    problem: ProblemOut
+    last_key_action: KeyEventOut | None = Field(description="The lead's own")
+    why_now: list[str]
+    history: list[KeyEventOut] = Field(description="Key events of the account, latest first")
+    contact_within_hours: int
+    contact_by: datetime
 
 
 class ReasonOut(BaseModel):
@@ -76,6 +120,7 @@ class PredictionAnswer(BaseModel):
     stage: Stage
     step: str = Field(description="Of the learner: which was good enough at this much data")
     handoff: HandoffOut
+    packet: PacketOut | None = Field(description="Of a lead that is ready, if explained")
     reasons: list[ReasonOut]
     rules: RulesOut | None
     model: ModelName

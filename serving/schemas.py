@@ -189,6 +189,9 @@ class OutcomeIn(_RequestModel):
     recorded_at: Instant | None = Field(
         default=None, description="When it became known; else when it occurred, and the set delay"
     )
+    reason: MaybeName = Field(
+        default=None, description="Why sales sent the lead back; told in the hand-off's evidence"
+    )
 
 
 class ColleagueIn(_RequestModel):
@@ -221,7 +224,12 @@ _EXAMPLE: Mapping[str, Any] = {
         },
     ],
     "outcomes": [
-        {"lead_id": "L1", "occurred_at": "2026-07-03T08:00:00Z", "outcome": "returned"},
+        {
+            "lead_id": "L1",
+            "occurred_at": "2026-07-03T08:00:00Z",
+            "outcome": "mql_rejected",
+            "reason": "too early",
+        },
         {
             "lead_id": "L2",
             "occurred_at": "2026-09-30T12:00:00Z",

@@ -21,6 +21,7 @@ from intentcast.propensity.horizons import predict_horizons
 from intentcast.scoring import answer, answer_history, load_bundle, predict_history, score
 from intentcast.stages import STAGES
 from intentcast.training import fit_model
+from serving.answers import PredictionAnswer
 from tests.fixtures_world import (
     AS_OF,
     CONFIG,
@@ -59,7 +60,7 @@ def history(lead_id=None):
 
 def numbers(found):
     """The parts of an answer that must not change by what is not known yet."""
-    keys = ("probabilities", "tier", "stage", "handoff", "reasons", "rules")
+    keys = ("probabilities", "tier", "stage", "handoff", "packet", "reasons", "rules")
     return json.dumps({key: found[key] for key in keys})
 
 
@@ -172,7 +173,7 @@ def test_rows_recorded_at_or_after_the_as_of_time_change_no_bit_of_a_request(ste
     outcomes = [
         KnownOutcome(who, week_ago, name, recorded_at=AS_OF)
         for who in (known.lead_id, "a-colleague")
-        for name in ("closed_won", "closed_lost", "returned")
+        for name in ("closed_won", "closed_lost", "returned", "mql_rejected", "opportunity_created")
     ]
     before = answer_history(bundle(step), known, explain=True)
     grown = replace(known, events=(*late, *known.events), outcomes=(*outcomes, *known.outcomes))
@@ -208,8 +209,8 @@ def test_earlier_outcomes_and_colleagues_of_a_request_do_count(step):
 def test_the_answer_has_the_documented_shape(step):
     found = answer_history(bundle(step), history(), explain=True)
     assert list(found) == [
-        "lead_id", "as_of", "probabilities", "tier", "stage", "step", "handoff", "reasons",
-        "rules", "model", "warnings",
+        "lead_id", "as_of", "probabilities", "tier", "stage", "step", "handoff", "packet",
+        "reasons", "rules", "model", "warnings",
     ]  # fmt: skip
     assert found["as_of"] == "2025-12-15T00:00:00Z"
     assert found["step"] == step
@@ -222,7 +223,7 @@ def test_the_answer_has_the_documented_shape(step):
         "sha256": bundle(step).sha256,
     }
     assert {c["name"] for c in found["handoff"]["criteria"]} == {
-        "consistency", "focus", "intent", "fit",
+        "opt-out", "re-nurture", "at once", "consistency", "focus", "intent", "fit",
     }  # fmt: skip
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
 
@@ -257,7 +258,86 @@ def test_a_hot_lead_has_intent_and_a_cold_one_has_none():
         found = answer_history(loaded, history(lead_id), explain=False)
         [intent] = [c for c in found["handoff"]["criteria"] if c["name"] == "intent"]
         assert intent["met"] == (found["tier"] == "hot")
-        assert found["handoff"]["ready"] == all(c["met"] for c in found["handoff"]["criteria"])
+        needed = [c["met"] for c in found["handoff"]["criteria"] if c["needed"]]
+        assert found["handoff"]["ready"] == all(needed)
+
+
+# Hand-off: the packet, and leads that were sent back.
+
+
+def asked(**more):
+    """A lead of the small world's kind that asked for a demo yesterday."""
+    return quiet(account_id="A", events=(event(event_type="demo_request"),), **more)
+
+
+def test_a_lead_that_asked_for_sales_goes_at_once_with_a_packet():
+    found = answer_history(bundle("logistic"), asked(account_attributes=KNOWN), explain=True)
+    assert found["handoff"]["ready"]
+    assert found["handoff"]["route"] == "at once"
+    packet = found["packet"]
+    assert (packet["role"], packet["source"], packet["contact_within_hours"]) == (
+        "CTO", "webinar", 24,
+    )  # fmt: skip
+    assert packet["about"] == {"industry": "software", "employee_count": "50", "country": "DE"}
+    assert packet["why_now"][0] == "asked for sales: demo request on 2025-12-14"
+    assert packet["last_key_action"]["event_type"] == "demo_request"
+
+
+def test_a_packet_comes_only_when_asked_for_and_only_of_a_lead_that_is_ready():
+    ready = answer_history(bundle("logistic"), asked(), explain=False)
+    assert ready["handoff"]["ready"]
+    assert ready["packet"] is None
+    waiting = answer_history(bundle("logistic"), quiet(), explain=True)
+    assert not waiting["handoff"]["ready"]
+    assert waiting["packet"] is None
+
+
+def test_the_server_s_page_knows_every_field_of_an_answer_with_a_packet():
+    found = answer_history(bundle("logistic"), asked(), explain=True)
+    assert found["packet"]
+    typed = PredictionAnswer.model_validate(found).model_dump(mode="json")
+    assert typed == json.loads(json.dumps(found))
+
+
+def criterion(found, name):
+    return next(c for c in found["handoff"]["criteria"] if c["name"] == name)
+
+
+def test_a_lead_that_sales_sent_back_waits_until_it_does_something_new():
+    back = KnownOutcome("L-new", AS_OF - timedelta(hours=9), "mql_rejected", reason="too early")
+    found = answer_history(bundle("logistic"), asked(outcomes=(back,)), explain=True)
+    assert not found["handoff"]["ready"]
+    assert criterion(found, "re-nurture") == {
+        "name": "re-nurture",
+        "met": False,
+        "needed": True,
+        "detail": "sent back on 2025-12-14: too early; new behaviour since: none, 2 needed before "
+        "2026-03-14",
+    }
+    again = event(event_type="demo_request", occurred_at=AS_OF - timedelta(hours=1))
+    later = asked(outcomes=(back,))
+    later = replace(later, events=(*later.events, again))
+    assert answer_history(bundle("logistic"), later, explain=True)["handoff"]["route"] == "at once"
+
+
+def test_a_return_in_the_data_set_and_in_a_request_is_the_same_return():
+    data = world()
+    known = data.outcomes.filter(
+        pl.col("known_at").is_between(AS_OF - timedelta(days=60), AS_OF, closed="left"),
+        outcome="mql_rejected",
+    )
+    lead_id = known.join(world_snapshots(), on="lead_id").sort("lead_id")["lead_id"][0]
+    of_data = answer(bundle("logistic"), data, snapshot_of_lead(lead_id), explain=True)
+    of_request = answer_history(bundle("logistic"), history(lead_id), explain=True)
+    told = criterion(of_data, "re-nurture")
+    assert told["detail"].startswith("sent back on 2025-1")
+    [reason] = known.filter(lead_id=lead_id)["reason"].tail(1)
+    assert f": {reason};" in told["detail"]
+    assert criterion(of_request, "re-nurture") == told
+    # Without what sales said, nobody is waiting.
+    silent = replace(data, outcomes=data.outcomes.filter(pl.col("outcome") != "mql_rejected"))
+    never = answer(bundle("logistic"), silent, snapshot_of_lead(lead_id), explain=True)
+    assert criterion(never, "re-nurture")["detail"] == "never sent back by sales"
 
 
 # Warnings.

@@ -45,6 +45,7 @@ class KnownOutcome:
     occurred_at: datetime
     outcome: str
     recorded_at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ class LeadHistory:
         told = {e.lead_id for e in self.events} | {o.lead_id for o in self.outcomes}
         return sorted(told | set(self.colleagues) | {self.lead_id})
 
+    def attribute(self, name: str) -> Attribute:
+        """Return the lead's attribute, else the account's; `source` is the lead's alone."""
+        if name in self.attributes or name == "source":
+            return self.attributes.get(name)
+        return self.account_attributes.get(name)
+
 
 def history_from_json(raw: Mapping[str, Any]) -> LeadHistory:
     """Read a request body of `POST /v1/predictions` that has been checked already."""
@@ -115,6 +122,7 @@ def history_from_json(raw: Mapping[str, Any]) -> LeadHistory:
                 recorded_at=_instant(outcome["recorded_at"])
                 if outcome.get("recorded_at")
                 else None,
+                reason=outcome.get("reason"),
             )
             for outcome in raw.get("outcomes") or ()
         ),

@@ -1,7 +1,8 @@
 """Score leads with a bundle: the one path for the command line, the server and notebooks."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,16 +13,29 @@ from intentcast.bundle import Bundle, read_bundle
 from intentcast.config import DatasetConfig
 from intentcast.contracts import Scores, validate
 from intentcast.errors import BundleError
-from intentcast.explain import reasons
+from intentcast.explain import Reason, reasons
 from intentcast.features import Featurizer
-from intentcast.handoff import judge_handoff
-from intentcast.histories import LeadHistory, dataset_of, history_from_json, snapshot_of
+from intentcast.handoff import attention_by_theme, core_shares, judge_handoff
+from intentcast.handoffs import handoff_snapshots
+from intentcast.histories import (
+    Attribute,
+    LeadHistory,
+    dataset_of,
+    history_from_dataset,
+    history_from_json,
+    snapshot_of,
+    text_of,
+)
+from intentcast.packet import PacketRequest, make_packet, told_attributes
 from intentcast.propensity import HorizonModel
 from intentcast.propensity.horizons import HorizonProbabilities, predict_horizons
 from intentcast.propensity.margins import Floats
-from intentcast.scorecards import ledger, score_snapshots
+from intentcast.propensity.points import learner_inputs
+from intentcast.scorecards import Ledger, ledger, ledger_of_history, score_snapshots
+from intentcast.seen import SeenHistory, see
 from intentcast.sources import Dataset
-from intentcast.stages import stage_snapshots
+from intentcast.stages import stage_of, stage_snapshots
+from intentcast.thresholds.policy import check_policy, read_policy
 
 GOLDEN_TOLERANCE = 1e-9
 
@@ -90,26 +104,60 @@ def predict(
 ) -> tuple[Floats, HorizonProbabilities]:
     """Return the features and the probabilities of snapshots, in their order."""
     features = bundle.featurizer.transform(dataset, snapshots).doubles
-    return features, predict_horizons(bundle.models, features)
+    learner = next(iter(bundle.models.values())).learner
+    inputs = learner_inputs(learner, features, lambda: (dataset, snapshots))
+    return features, predict_horizons(bundle.models, inputs)
 
 
 def predict_history(bundle: Predictor, history: LeadHistory) -> tuple[Floats, HorizonProbabilities]:
     """Return the features and the probabilities of one lead's history."""
     features = bundle.featurizer.transform_histories([history], bundle.config).doubles
-    return features, predict_horizons(bundle.models, features)
+    learner = next(iter(bundle.models.values())).learner
+    inputs = learner_inputs(
+        learner, features, lambda: (dataset_of(history, bundle.config), snapshot_of(history))
+    )
+    return features, predict_horizons(bundle.models, inputs)
 
 
-def score(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataFrame:
+def with_policy(bundle: Bundle, path: Path) -> tuple[Bundle, list[str]]:
+    """Return the bundle with a policy file's thresholds, and what is odd about the two together.
+
+    Raises:
+        PolicyError: If the file is damaged, or of another horizon.
+    """
+    policy = read_policy(path)
+    odd = check_policy(
+        policy,
+        name=bundle.name,
+        version=bundle.version,
+        horizon_days=bundle.primary_horizon_days,
+    )
+    return replace(bundle, tiers=policy.tiers), odd
+
+
+def score(
+    bundle: Bundle,
+    dataset: Dataset,
+    snapshots: pl.DataFrame,
+    *,
+    previous: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Return `contracts.Scores`: one row per snapshot and horizon, sorted by lead.
 
     Args:
         bundle: From `load_bundle`.
         dataset: Its events and attributes.
         snapshots: `lead_id`, `account_id`, `as_of`.
+        previous: Scores told before: a lead keeps its tier until it is below the tier's leave
+            threshold. Without them the entry thresholds alone decide.
     """
     _, predicted = predict(bundle, dataset, snapshots)
     primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    tiers = pl.Series("tier", bundle.tiers.tiers(predicted.probabilities[:, primary]))
+    was = None
+    if previous is not None:
+        told = previous.select("lead_id", was="tier").unique("lead_id", keep="first")
+        was = snapshots.join(told, on="lead_id", how="left", maintain_order="left")["was"].to_list()
+    tiers = pl.Series("tier", bundle.tiers.tiers(predicted.probabilities[:, primary], was))
     base = snapshots.select("lead_id", "as_of").with_columns(
         tiers.cast(pl.String),
         stage_snapshots(bundle.handoff.signals, dataset, snapshots),
@@ -128,24 +176,48 @@ def score(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataF
     return validate(ordered.select(Scores.column_names()), Scores)
 
 
-def answer_history(bundle: Bundle, history: LeadHistory, *, explain: bool) -> dict[str, Any]:
-    """Return the answer of `POST /v1/predictions` for one lead's history."""
-    return answer(
-        bundle,
-        dataset_of(history, bundle.config),
-        snapshot_of(history),
-        explain=explain,
-        told=predict_history(bundle, history),
+def judge_snapshots(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataFrame:
+    """Return which leads are ready for sales, and which way: see `handoff_snapshots`.
+
+    Args:
+        bundle: From `load_bundle`.
+        dataset: Its events, attributes and outcomes.
+        snapshots: `lead_id`, `account_id`, `as_of`.
+    """
+    features, predicted = predict(bundle, dataset, snapshots)
+    complete = bundle.featurizer.complete
+    if complete is not bundle.featurizer:
+        features = complete.transform(dataset, snapshots).doubles
+    spec, card = complete.spec, bundle.scorecard
+    columns = dict(zip(spec.names, features.T, strict=True))
+    attention = attention_by_theme(bundle.handoff.criteria.focus, columns, spec)
+    points = None
+    if card and card.attributes:
+        points = score_snapshots(card, dataset, snapshots)["attribute_points"].to_numpy()
+    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
+    return handoff_snapshots(
+        bundle.handoff,
+        dataset,
+        snapshots,
+        sales=bundle.config.sales,
+        probabilities=predicted.probabilities[:, primary],
+        tiers=bundle.tiers,
+        core_shares=core_shares(attention, spec) if spec.core_themes else None,
+        attribute_points=points,
     )
 
 
+def answer_history(bundle: Bundle, history: LeadHistory, *, explain: bool) -> dict[str, Any]:
+    """Return the answer of `POST /v1/predictions` for one lead's history."""
+    seen = see(history, bundle.config)
+    told = predict_history(bundle, history)
+    card = bundle.scorecard
+    points = ledger_of_history(card, history, bundle.config) if card else None
+    return _answer(bundle, seen, told, points=points, n_late=seen.n_late, explain=explain)
+
+
 def answer(
-    bundle: Bundle,
-    dataset: Dataset,
-    snapshot: pl.DataFrame,
-    *,
-    explain: bool,
-    told: tuple[Floats, HorizonProbabilities] | None = None,
+    bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame, *, explain: bool
 ) -> dict[str, Any]:
     """Return everything that is said of one lead at one as-of time, as JSON values.
 
@@ -153,33 +225,61 @@ def answer(
         bundle: From `load_bundle`.
         dataset: Holds the lead.
         snapshot: One row of `lead_id`, `account_id`, `as_of`.
-        explain: Whether reasons and the points ledger are added.
-        told: Features and probabilities, where they are known already.
+        explain: Whether reasons, the points ledger and a ready lead's packet are added.
     """
-    features, predicted = told or predict(bundle, dataset, snapshot)
-    lead_id, as_of = snapshot["lead_id"][0], snapshot["as_of"][0]
+    history = history_from_dataset(dataset, snapshot)
+    card = bundle.scorecard
+    people = dataset.leads.filter(pl.col("account_id") == snapshot["account_id"][0])["lead_id"]
+    n_late = dataset.events.select(
+        (pl.col("lead_id").is_in(people.implode()) & (pl.col("known_at") >= history.as_of)).sum()
+    ).item()
+    return _answer(
+        bundle,
+        see(history, bundle.config),
+        predict(bundle, dataset, snapshot),
+        points=ledger(card, dataset, history.lead_id, history.as_of) if card else None,
+        n_late=n_late,
+        explain=explain,
+        more=told_attributes(bundle.handoff.packet, dataset, snapshot) if explain else {},
+    )
+
+
+def _answer(
+    bundle: Bundle,
+    seen: SeenHistory,
+    told: tuple[Floats, HorizonProbabilities],
+    *,
+    points: Ledger | None,
+    n_late: int,
+    explain: bool,
+    more: Mapping[str, Attribute] | None = None,
+) -> dict[str, Any]:
+    features, predicted = told
+    history = seen.history
     primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    probability = float(predicted.probabilities[0, primary])
     # Words and criteria speak of every family, also of those that the model leaves out.
     complete = bundle.featurizer.complete
     spec, everything = complete.spec, features
     if complete is not bundle.featurizer:
-        everything = complete.transform(dataset, snapshot).doubles
+        everything = complete.transform_histories([history], bundle.config).doubles
     named = dict(zip(spec.names, everything[0].tolist(), strict=True))
     card = bundle.scorecard
-    rules = score_snapshots(card, dataset, snapshot).row(0, named=True) if card else None
     handoff = judge_handoff(
-        bundle.handoff.criteria,
+        bundle.handoff,
+        seen,
         named,
         spec,
-        probability=probability,
+        probability=float(predicted.probabilities[0, primary]),
         tiers=bundle.tiers,
-        attribute_points=rules["attribute_points"] if rules and card and card.attributes else None,
+        sales=bundle.config.sales,
+        attribute_points=float(points.attribute_points)
+        if points and card and card.attributes
+        else None,
     )
     model = bundle.models[bundle.primary_horizon_days]
     found: dict[str, Any] = {
-        "lead_id": lead_id,
-        "as_of": as_of.isoformat().replace("+00:00", "Z"),
+        "lead_id": history.lead_id,
+        "as_of": history.as_of.isoformat().replace("+00:00", "Z"),
         "probabilities": [
             {
                 "horizon_days": days,
@@ -190,47 +290,55 @@ def answer(
             for column, days in enumerate(predicted.horizons_days)
         ],
         "tier": bundle.tiers.tiers(predicted.probabilities[:, primary])[0],
-        "stage": stage_snapshots(bundle.handoff.signals, dataset, snapshot)[0],
+        "stage": stage_of(bundle.handoff.signals, seen),
         "step": model.step,
-        "handoff": asdict(handoff),
+        "handoff": handoff.to_json(),
+        "packet": None,
         "reasons": [],
         "rules": None,
         "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
-        "warnings": warnings_of(bundle, dataset, snapshot),
+        "warnings": _warnings(bundle, seen, n_late),
     }
-    if rules and card:
+    if points:
         found["rules"] = {
-            "scorecard": card.name,
-            "score": rules["score"],
-            "tier": rules["tier"],
+            "scorecard": points.scorecard,
+            "score": float(points.score),
+            "tier": points.tier,
             "ledger": [],
         }
     if explain:
-        contributions = model.learner.contributions(features)[0]
-        names = bundle.featurizer.spec.names
-        found["reasons"] = [asdict(r) for r in reasons(spec, named, names, contributions)]
-        if found["rules"] and card:
-            lines = ledger(card, dataset, lead_id, as_of).lines
+        why: tuple[Reason, ...] = ()
+        # Points have a ledger instead.
+        if model.step != "rules":
+            contributions = model.learner.contributions(features)[0]
+            why = reasons(spec, named, bundle.featurizer.spec.names, contributions)
+        found["reasons"] = [asdict(r) for r in why]
+        if handoff.ready:
+            found["packet"] = make_packet(
+                PacketRequest(bundle.handoff, seen, handoff, named, spec, why, more or {})
+            )
+        if points:
             found["rules"]["ledger"] = [
-                {"item": line.item, "points": float(line.points)} for line in lines
+                {"item": line.item, "points": float(line.points)} for line in points.lines
             ]
     return found
 
 
-def warnings_of(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> list[str]:
+def _warnings(bundle: Bundle, seen: SeenHistory, n_late: int) -> list[str]:
     """Return what makes this answer weaker than it looks; counts only, never the input itself."""
-    as_of, account = snapshot["as_of"][0], snapshot["account_id"][0]
-    people = dataset.leads.filter(pl.col("account_id") == account)["lead_id"]
-    of_account = dataset.events.filter(pl.col("lead_id").is_in(people.implode()))
-    events = of_account.filter(pl.col("known_at") < as_of)
     found = []
-    if late := len(of_account) - len(events):
-        found.append(f"{late} events known at or after as_of were not used")
-    if not (events["lead_id"] == snapshot["lead_id"][0]).any():
+    if n_late:
+        found.append(f"{n_late} events known at or after as_of were not used")
+    if not seen.own and not seen.machine:
         found.append("no events of the lead before as_of")
-    found += unseen_vocabulary(bundle, events)
-    found += _unknown_attributes(bundle, dataset, snapshot)
-    return found
+    events = [row.event for row in (*seen.own, *seen.colleagues)]
+    found += _unseen(
+        bundle,
+        Counter(event.event_type for event in events),
+        Counter(event.channel for event in events if event.channel is not None),
+        Counter(event.content for event in events if event.content is not None),
+    )
+    return found + _unknown_attributes(bundle, seen.history)
 
 
 def unseen_vocabulary(bundle: Bundle, events: pl.DataFrame) -> list[str]:
@@ -238,37 +346,43 @@ def unseen_vocabulary(bundle: Bundle, events: pl.DataFrame) -> list[str]:
 
     They count as `other`; many of them mean that the bundle is older than the content.
     """
-    spec, themes = bundle.featurizer.spec, bundle.featurizer.themes
     human = events.filter(~pl.col("is_machine").fill_null(value=False))
-    found = []
-    for column, known, what in (
-        ("event_type", spec.event_types, "event types"),
-        ("channel", spec.channels, "channels"),
-    ):
-        n = int((human[column].is_not_null() & ~human[column].is_in(list(known))).sum())
-        if n:
-            found.append(f"{n} events of {what} not seen in training, counted as other")
-    counts = human["content"].drop_nulls().value_counts()
-    vocabulary = bundle.featurizer.vocabulary
-    unthemed = sum(
-        n for content, n in counts.iter_rows() if vocabulary.theme_of(content) == len(themes.names)
+    types, channels, contents = (
+        dict(human[column].drop_nulls().value_counts().iter_rows())
+        for column in ("event_type", "channel", "content")
     )
-    n_contents = int(counts["count"].sum())
+    return _unseen(bundle, types, channels, contents)
+
+
+def _unseen(
+    bundle: Bundle,
+    types: Mapping[str, int],
+    channels: Mapping[str, int],
+    contents: Mapping[str, int],
+) -> list[str]:
+    """Return what training did not learn, of how often each text occurred."""
+    vocabulary = bundle.featurizer.vocabulary
+    found = []
+    for counts, known, what in (
+        (types, vocabulary.types, "event types"),
+        (channels, vocabulary.channels, "channels"),
+    ):
+        if n := sum(times for text, times in counts.items() if text not in known):
+            found.append(f"{n} events of {what} not seen in training, counted as other")
+    no_theme = len(bundle.featurizer.themes.names)
+    unthemed = sum(n for text, n in contents.items() if vocabulary.theme_of(text) == no_theme)
+    n_contents = sum(contents.values())
     # Some content has no theme in any data set; most of it does where the themes are out of date.
     if 2 * unthemed > n_contents:
         found.append(f"{unthemed} of {n_contents} events on content of no known theme")
     return found
 
 
-def _unknown_attributes(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> list[str]:
-    tables: Mapping[str, pl.DataFrame] = {
-        "lead_id": dataset.leads.filter(pl.col("lead_id") == snapshot["lead_id"][0]),
-        "account_id": dataset.accounts.filter(pl.col("account_id") == snapshot["account_id"][0]),
-    }
-    attributes = bundle.config.attributes
-    missing = []
-    for name in (*attributes.numeric, *attributes.categorical):
-        table = tables["lead_id"] if name in dataset.leads.columns else tables["account_id"]
-        if name not in table.columns or table[name].drop_nulls().is_empty():
-            missing.append(name)
+def _unknown_attributes(bundle: Bundle, history: LeadHistory) -> list[str]:
+    wanted = bundle.config.attributes
+    missing = [
+        name
+        for name in (*wanted.numeric, *wanted.categorical)
+        if text_of(history.attribute(name)) is None
+    ]
     return [f"attributes unknown: {', '.join(missing)}"] if missing else []

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def encode_histories(
             lead_rows.append(lead_rows[-1] + (person == history.lead_id))
             ranks.append(rank(_title(history, person, vocabulary.spec.seniority)))
         as_of.append(_micros(history.as_of))
-        for event in _once_each(history.events, delays.events):
+        for event in once_each(history.events, delays.events):
             lead = number.get(event.lead_id)
             if event.is_machine or lead is None:
                 continue
@@ -178,7 +178,7 @@ def _sorted_events(
     return bounds, order, when[order], amount[order]
 
 
-def _once_each(events: tuple[EngagementEvent, ...], delay: int) -> Sequence[EngagementEvent]:
+def once_each(events: tuple[EngagementEvent, ...], delay: int) -> Sequence[EngagementEvent]:
     """Keep one event per lead and `event_id`: what became known first; else the events as given."""
     named = [(event.lead_id, event.event_id) for event in events if event.event_id is not None]
     if len(set(named)) == len(named):
@@ -220,18 +220,10 @@ def _fit(histories: Sequence[LeadHistory], vocabulary: Vocabulary) -> tuple[Floa
     levels = np.empty((len(histories), len(spec.levels)), dtype=np.int32)
     for i, history in enumerate(histories):
         for j, name in enumerate(spec.numeric):
-            numbers[i, j] = _number(_attribute(history, name))
+            numbers[i, j] = _number(history.attribute(name))
         for j, (name, _) in enumerate(spec.levels):
-            levels[i, j] = vocabulary.level_of(j, text_of(_attribute(history, name)))
+            levels[i, j] = vocabulary.level_of(j, text_of(history.attribute(name)))
     return numbers, levels
-
-
-def _attribute(history: LeadHistory, name: str) -> Attribute:
-    """Return the lead's attribute, else the account's; `source` is the lead's alone."""
-    given: Mapping[str, Attribute] = history.attributes
-    if name in given or name == "source":
-        return given.get(name)
-    return history.account_attributes.get(name)
 
 
 def _number(value: Attribute) -> float:

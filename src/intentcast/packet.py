@@ -1,0 +1,256 @@
+"""What sales is told of a lead that is handed over: who, what it did, its problem, why now.
+
+Every word comes from what was given of the lead and its account, and was known strictly before the
+as-of time.
+"""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import polars as pl
+
+from intentcast.explain import Reason
+from intentcast.features import FeatureSpec
+from intentcast.features.columns import SHARED_DAYS
+from intentcast.features.spec import OTHER
+from intentcast.handoff import Focus, Handoff, HandoffSettings, PacketSettings, attention_by_theme
+from intentcast.histories import Attribute, text_of
+from intentcast.seen import DAY, SeenEvent, SeenHistory, shortened
+from intentcast.snapshots import attributes_as_of
+from intentcast.sources import Dataset
+from intentcast.stages import StageSignal, matching
+
+WIDTH: Final = 80
+LONGEST_TEXT: Final = 160
+# A rise: so many events in a week, and so many times the weekly average of the weeks before.
+_RISE_EVENTS: Final = 3
+_RISE_TIMES: Final = 2
+_WEEK: Final = 7
+_WEEKS_BEFORE: Final = 4
+
+
+@dataclass(frozen=True)
+class PacketRequest:
+    """What a packet is made of.
+
+    Attributes:
+        settings: From `models/handoff.toml`.
+        seen: The lead's history.
+        handoff: That it is ready, and which way.
+        features: The lead's features by name.
+        spec: Says what the features are called.
+        reasons: Of its probability, strongest first.
+        more: Attributes that the history does not carry, such as a company's name.
+    """
+
+    settings: HandoffSettings
+    seen: SeenHistory
+    handoff: Handoff
+    features: Mapping[str, float]
+    spec: FeatureSpec
+    reasons: Sequence[Reason] = ()
+    more: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+def make_packet(request: PacketRequest) -> dict[str, Any]:
+    """Return the packet as JSON values; texts are on one line and bounded."""
+    settings, seen = request.settings.packet, request.seen
+    history = seen.history
+    attributes = {**request.more, **history.account_attributes, **history.attributes}
+    passive = frozenset(request.settings.passive_event_types)
+    alone = f"lead:{history.lead_id}"  # how tables name the account of a lead that has none
+    events = _key_events(settings, seen, request.settings.signals, passive)
+    own = [event for event in events if event["by"] == "lead"]
+    actions = [event for event in own if event["event_type"] in settings.key_event_types]
+    is_request = request.handoff.route == "at once"
+    hours = settings.at_once_hours if is_request else settings.criteria_hours
+    by = history.as_of + timedelta(hours=hours)
+    return {
+        "company": _first(settings.company, attributes),
+        "account_id": None if history.account_id == alone else history.account_id,
+        "about": {name: text for name in settings.about if (text := _text(attributes.get(name)))},
+        "role": _first(settings.role, attributes),
+        "source": _first(settings.source, attributes),
+        "problem": _problem(settings, request.settings.criteria.focus, request),
+        "last_key_action": next(iter(actions or own), None),
+        "why_now": _why_now(settings, request, passive),
+        "history": _bounded(events, settings.most_events),
+        "contact_within_hours": hours,
+        "contact_by": by.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def told_attributes(
+    settings: PacketSettings, dataset: Dataset, snapshot: pl.DataFrame
+) -> dict[str, Attribute]:
+    """Return what a packet tells of one lead and its account, as known then.
+
+    Args:
+        settings: Which columns of leads or accounts; those that neither has are left out.
+        dataset: Holds the lead.
+        snapshot: One row of `lead_id`, `account_id`, `as_of`.
+    """
+    there = {*dataset.leads.columns, *dataset.accounts.columns}
+    names = (*settings.company, *settings.role, *settings.source, *settings.about)
+    wanted = [name for name in dict.fromkeys(names) if name in there]
+    return attributes_as_of(dataset, snapshot, wanted).row(0, named=True) if wanted else {}
+
+
+def _text(value: Attribute) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = text_of(value)
+    return shortened(text, LONGEST_TEXT) or None if text else None
+
+
+def _first(names: Iterable[str], attributes: Mapping[str, Attribute]) -> str | None:
+    return next((text for name in names if (text := _text(attributes.get(name)))), None)
+
+
+def _key_events(
+    settings: PacketSettings,
+    seen: SeenHistory,
+    signals: tuple[StageSignal, ...],
+    passive: frozenset[str],
+) -> list[dict[str, Any]]:
+    """Return the account's key events, each kind of each person once, the latest first."""
+    everyone = [s for s in (*seen.own, *seen.colleagues) if s.event.event_type not in passive]
+    shown = matching(signals, [s.event for s in everyone])
+    latest: dict[tuple[str, str, str], tuple[int, int, SeenEvent]] = {}
+    for found, is_shown in zip(everyone, shown, strict=True):
+        event = found.event
+        if not is_shown and event.event_type not in settings.key_event_types:
+            continue
+        key = (event.lead_id, event.event_type, event.content or "")
+        before = latest.get(key)
+        if before is None:
+            latest[key] = (found.occurred, 1, found)
+        else:
+            last = max(before[2], found, key=lambda s: s.occurred)
+            latest[key] = (last.occurred, before[1] + 1, last)
+    ranked = sorted(latest.items(), key=lambda item: (-item[1][0], item[0]))
+    return [
+        {
+            "occurred_at": found.event.occurred_at.isoformat().replace("+00:00", "Z"),
+            "by": "lead" if lead_id == seen.history.lead_id else "colleague",
+            "lead_id": lead_id,
+            "event_type": event_type,
+            "content": shortened(content, LONGEST_TEXT) or None,
+            "times": times,
+        }
+        for (lead_id, event_type, content), (_, times, found) in ranked
+    ]
+
+
+def _bounded(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Return so many of the events, in order; colleagues leave at least half to the lead."""
+    places: dict[str, list[int]] = {"lead": [], "colleague": []}
+    for place, event in enumerate(events):
+        places[event["by"]].append(place)
+    own, others = places["lead"], places["colleague"]
+    n_own = min(len(own), max(most - len(others), most - most // 2))
+    kept = sorted([*own[:n_own], *others[: most - n_own]])
+    return [events[place] for place in kept]
+
+
+def _problem(settings: PacketSettings, focus: Focus, request: PacketRequest) -> dict[str, Any]:
+    """Return the themes with most of the recent attention, and the same in words."""
+    attention = attention_by_theme(focus, request.features, request.spec)
+    total = sum(attention.values())
+    labels = dict(zip(request.spec.theme_names, request.spec.themes, strict=False))
+    shares = sorted(
+        ((value / total, name) for name, value in attention.items() if total and name != OTHER),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
+    themes = [
+        {"theme": labels.get(name, name).replace("_", " "), "share": share}
+        for share, name in shares[: settings.most_themes]
+        if share >= settings.theme_share
+    ]
+    if not themes:
+        return {"text": "not clear from what was read", "themes": []}
+    told = [f"{theme['theme']} ({theme['share']:.0%})" for theme in themes]
+    return {"text": f"recent attention on {', '.join(told)}", "themes": themes}
+
+
+def _why_now(
+    settings: PacketSettings, request: PacketRequest, passive: frozenset[str]
+) -> list[str]:
+    """Return what is new about the lead, then what else raises its probability."""
+    seen, features = request.seen, request.features
+    found = [
+        f"asked for sales: {result.detail}"
+        for result in request.handoff.criteria
+        if result.name == "at once" and result.met
+    ]
+    silence = features["dormancy.silence_broken.any.gap"]
+    since = features["dormancy.since_restart.any.days"]
+    if silence and since < settings.recent_days:  # NaN, where there was none, is not less
+        since = int(since)
+        ago = {0: "today", 1: "yesterday"}.get(since, f"{since} days ago")
+        found.append(f"came back {ago} after {silence:.0f} silent days")
+    active = [s for s in seen.own if s.event.event_type not in passive]
+    found += _rise(active, seen.as_of)
+    recent = seen.as_of - SHARED_DAYS * DAY
+    people = {
+        s.event.lead_id
+        for s in (*active, *seen.colleagues)
+        if s.occurred >= recent and s.event.event_type not in passive
+    }
+    if len(people) > 1:
+        found.append(f"{len(people)} people of the account active in the last {SHARED_DAYS} days")
+    found += [reason.text for reason in request.reasons if reason.direction == "raises"]
+    return list(dict.fromkeys(found))[: settings.most_reasons]
+
+
+def _rise(active: Sequence[SeenEvent], as_of: int) -> list[str]:
+    week = as_of - _WEEK * DAY
+    start = week - _WEEKS_BEFORE * _WEEK * DAY
+    now = sum(s.occurred >= week for s in active)
+    before = sum(start <= s.occurred < week for s in active) / _WEEKS_BEFORE
+    if now < _RISE_EVENTS or now < _RISE_TIMES * before:
+        return []
+    usual = f"{before:.1f} a week" if before else "none"
+    return [f"{now} events in the last {_WEEK} days, {usual} in the four weeks before"]
+
+
+def packet_lines(packet: Mapping[str, Any]) -> list[str]:
+    """Return a packet as lines of at most 80 columns."""
+    about = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in packet["about"].items())
+    company = packet["company"] or packet["account_id"] or "unknown"
+    within = packet["contact_within_hours"]
+    rows = [
+        ("Contact", f"within {within} h, by {_minute(packet['contact_by'])} UTC"),
+        ("Company", f"{company}{f' ({about})' if about else ''}"),
+        ("Role", packet["role"] or "unknown"),
+        ("Source", packet["source"] or "unknown"),
+        ("Problem", packet["problem"]["text"]),
+    ]
+    if action := packet["last_key_action"]:
+        rows.append(("Last key action", _did(action)))
+    rows += [("Why now", text) for text in packet["why_now"]]
+    for event in packet["history"]:
+        who = "" if event["by"] == "lead" else f" (colleague {event['lead_id']})"
+        rows.append(("History", _did(event) + who))
+    lines, before = [], ""
+    for name, text in rows:
+        first = f"  {name if name != before else '':<16}"
+        lines += textwrap.wrap(
+            text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first)
+        )
+        before = name
+    return lines
+
+
+def _did(event: Mapping[str, Any]) -> str:
+    what = event["event_type"].replace("_", " ")
+    content = f", {event['content']}" if event["content"] else ""
+    times = f", {event['times']} times" if event["times"] > 1 else ""
+    return f"{event['occurred_at'][:10]} {what}{content}{times}"
+
+
+def _minute(instant: str) -> str:
+    return instant[:16].replace("T", " ")
