@@ -149,7 +149,7 @@ def expected_calibration_error(
     return sum(b.n_leads * abs(b.mean_probability - b.share_converted) for b in bins) / n
 
 
-def wilson(n_converted: int, n_leads: int) -> tuple[float, float]:
+def wilson(n_converted: float, n_leads: float) -> tuple[float, float]:
     """Return Wilson's 95 % interval for a share (Wilson 1927); NaN for a share of nothing."""
     if n_leads == 0:
         return float("nan"), float("nan")

@@ -1,0 +1,53 @@
+"""`intentcast forecast`: dates as a file, counts in words and as JSON."""
+
+import polars as pl
+import pytest
+
+from intentcast.forecast import forecast
+from tests.fixtures_world import AS_OF, bundle, bundle_folder, world, world_folder
+
+DAY = str(AS_OF.date())
+
+
+def args():
+    return ("--bundle", bundle_folder("logistic"), "--as-of", DAY, "--limit-days", 40)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("forecast") / "forecast.parquet"
+
+
+def test_the_file_is_the_forecast(cli, out):
+    found = cli("forecast", world_folder(), *args(), "--out", out, "--json").json
+    expected = forecast(bundle("logistic"), world(), AS_OF, limit_days=40)
+    written = pl.read_parquet(out)
+    assert written.equals(expected)
+    assert found["n_leads"] == len(expected) > 0
+    for tier, row in found["tiers"].items():
+        of_tier = expected.filter(pl.col("tier") == tier)
+        assert row["n_leads"] == len(of_tier)
+        assert row["within_days"]["40"] + row["not_within_limit"] == len(of_tier)
+        assert row["within_days"]["7"] == (of_tier["days_left"] <= 7).sum()
+
+
+def test_it_is_said_in_80_columns_who_is_next(cli, out):
+    done = cli("forecast", world_folder(), *args(), "--out", out.with_suffix(".csv"))
+    assert done.code == 0
+    lines = done.stdout.splitlines()
+    # The last line has the path, as long as it may be.
+    assert max(map(len, lines[:-1])) <= 80
+    first = forecast(bundle("logistic"), world(), AS_OF, limit_days=40).row(0, named=True)
+    [next_] = [line for line in lines if line.lstrip().startswith(first["lead_id"])]
+    assert next_.split()[-3:-1] == [f"{first['drops_on']:%Y-%m-%d}", first["drops_to"]]
+
+
+def test_a_policy_that_is_none_is_an_error(cli, tmp_path):
+    (tmp_path / "policy.json").write_text("{}")
+    done = cli(
+        "forecast", world_folder(), *args(), "--policy", tmp_path / "policy.json",
+        "--out", tmp_path / "f.parquet",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "policy.json" in done.stderr
+    assert not (tmp_path / "f.parquet").exists()
