@@ -21,6 +21,7 @@ from intentcast.engines import FeatureJob, FeaturePart, FeatureRequest, LocalEng
 from intentcast.engines.feature_folder import FeatureFolder
 from intentcast.engines.feature_job import enough_partitions
 from intentcast.engines.pace import Pace, clock
+from intentcast.engines.selection import chosen
 from intentcast.errors import InputError, RefusedError
 from intentcast.sources.partitioned import load_entities
 from tests.conftest import START, WORLD_SETTINGS, event, world, write_dataset
@@ -350,6 +351,39 @@ def test_an_as_of_time_may_be_given(tmp_path):
     done = compute(tmp_path / "out", as_of=moment, n_partitions=2)
     assert done.manifest["as_of_times"] == [moment.isoformat()]
     assert done.manifest["vocabulary"]["known_by"] == moment.isoformat()
+
+
+def test_only_some_features_are_the_same_bits_as_among_all(undisturbed, tmp_path):
+    wanted = ("*.count.*.30d", "account.people_engaged.*", "lifecycle.age.first_event.days")
+    done = compute(tmp_path / "out", only=wanted)
+    names = done.manifest["names"]
+    assert {name.split(".")[1] for name in names} == {"count", "people_engaged", "age"}
+    assert len(names) == done.manifest["n_features"] < 60
+    columns = ["lead_id", "account_id", "as_of", *names]
+    some = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
+    every = pl.read_parquet(undisturbed / "part-*.parquet", columns=columns)
+    assert some.columns == columns
+    assert some.equals(every.select(columns))
+
+
+def test_the_order_of_features_is_not_that_of_the_patterns():
+    names = ["a.count.x.7d", "b.count.x.7d", "a.sum.x.7d"]
+    assert chosen(names, ["a.sum.*", "*.count.*"]) == tuple(names)
+    assert chosen(names, ["b.*"]) == ("b.count.x.7d",)
+    assert chosen(names, []) == tuple(names)
+
+
+def test_a_pattern_without_a_feature_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"no feature called theme\.cuont\.\*.*such as theme\.count"
+    ):
+        compute(tmp_path / "out", n_partitions=2, only=("theme.cuont.*",))
+
+
+def test_other_features_are_another_job(tmp_path):
+    compute(tmp_path / "out", n_partitions=2, only=("theme.*",))
+    with pytest.raises(InputError, match=r"another job.*differs in only"):
+        compute(tmp_path / "out", n_partitions=2)
 
 
 def test_a_partition_without_anybody_is_a_part_without_rows(tmp_path):

@@ -9,6 +9,20 @@ from typing import Any
 
 THREADS, SEED = 2, 7
 OURS, OURS_IN_MEMORY = "intentcast", "intentcast, in memory"
+# The features that the rivals compute, and no others, by the command's own option.
+OURS_SAME = "intentcast, same features"
+SAME = (
+    "engagement.*",
+    "activity.recency_weighted.*",
+    "activity.days_since_last.*",
+    "activity.count.*",
+    "theme.*",
+    "channel.*",
+    "value.recency_weighted.*",
+    "value.days_since_last.*",
+    "account.people_engaged.*",
+    "lifecycle.age.first_event.*",
+)
 SORT, SORT_ALL = "read, sort", "read, sort with event_id"
 RIVALS = ("duckdb wide", "duckdb long", "duckdb set", "polars wide", "polars long")
 NEEDED = [
@@ -26,8 +40,10 @@ NEEDED = [
 
 def command(system: str, data: Path, out: Path) -> list[str]:
     """Return the command that does the job with a system."""
-    if system == OURS:
-        return [sys.executable, "-m", "intentcast", "features", str(data), "--out", str(out)]
+    if system in (OURS, OURS_SAME):
+        only = [word for pattern in SAME for word in ("--only", pattern)]
+        whole = [sys.executable, "-m", "intentcast", "features", str(data), "--out", str(out)]
+        return [*whole, *(only if system == OURS_SAME else [])]
     return [sys.executable, str(Path(__file__).resolve()), system, str(data), str(out)]
 
 

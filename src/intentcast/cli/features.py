@@ -62,6 +62,15 @@ def run(
             "as-of time, so that no feature looks ahead.",
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write this feature only, or those that a pattern such as 'theme.*' or "
+            "'*.count.*.30d' matches; may be given several times. Families of features without "
+            "any are not computed.",
+        ),
+    ] = None,
     partitions: Annotated[
         int | None,
         typer.Option(
@@ -106,6 +115,7 @@ def run(
         n_partitions=partitions,
         settings=config.features,
         seed=config.seed,
+        only=tuple(only or ()),
     )
     with progress() as say:
         done = write_features(request, engine=LocalEngine(threads), resume=resume, on_progress=say)

@@ -20,6 +20,7 @@ from intentcast.contracts import TABLES
 from intentcast.engines.feature_folder import FeatureFolder, FeaturePart
 from intentcast.engines.local import Engine
 from intentcast.engines.pace import Pace
+from intentcast.engines.selection import chosen
 from intentcast.errors import RefusedError
 from intentcast.features import Featurizer, fit_featurizer
 from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
@@ -53,6 +54,7 @@ class FeatureRequest:
         n_partitions: How many; None for as many as keep memory small.
         settings: Of the features, where the vocabulary is learnt.
         seed: Of the clustering of themes.
+        only: Patterns of the features to write, as of file names; empty for all.
     """
 
     data: Path
@@ -63,6 +65,7 @@ class FeatureRequest:
     n_partitions: int | None
     settings: FeatureSettings
     seed: int
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,14 @@ class FeatureJob:
         featurizer: Vocabulary and themes.
         times: The as-of times.
         folder: Takes its features.
+        names: Of the features to write, of those that the featurizer has.
     """
 
     data: PartitionedDataset
     featurizer: Featurizer
     times: tuple[datetime, ...]
     folder: FeatureFolder
+    names: tuple[str, ...]
 
     def __call__(self, number: int) -> FeaturePart:
         """Compute and write one partition's features."""
@@ -90,13 +95,14 @@ class FeatureJob:
             "account_id", "lead_id", "as_of"
         )
         keys = [snapshots[name] for name in ("lead_id", "account_id", "as_of")]
-        names = self.featurizer.spec.names
-        columns = np.empty((len(names), 0), dtype=np.float32)
+        computed = self.featurizer.spec.names
+        columns = np.empty((len(computed), 0), dtype=np.float32)
         if len(snapshots):
-            room = _room(len(names) * len(snapshots))
+            room = _room(len(computed) * len(snapshots))
             columns = self.featurizer.transform(dataset, snapshots, room=room).values.T
-        features = [pl.Series(name, column) for name, column in zip(names, columns, strict=True)]
+        place = {name: at for at, name in enumerate(computed)}
         part = FeaturePart(number, len(snapshots), n_events, n_copies)
+        features = [pl.Series(name, columns[place[name]]) for name in self.names]
         self.folder.write_part(part, pl.DataFrame([*keys, *features]))
         return part
 
@@ -168,8 +174,9 @@ def write_features(
             "themes": _digest_of_themes(featurizer),
         }
         folder.agree(plan)
+        names = chosen(featurizer.spec.names, request.only)
         finished = folder.finished(n_partitions)
-        job = FeatureJob(data, featurizer, times, folder)
+        job = FeatureJob(data, featurizer.enough_for(names), times, folder, names)
         parts = sorted(_run(job, finished, engine, say), key=lambda part: part.number)
         n_rows = sum(part.n_rows for part in parts)
         if not n_rows:
@@ -189,9 +196,9 @@ def write_features(
             "vocabulary": vocabulary,
             **plan,
             "n_rows": n_rows,
-            "n_features": len(featurizer.spec.names),
+            "n_features": len(names),
             "n_events": data.n_events - sum(part.n_copies for part in parts),
-            "names": featurizer.spec.names,
+            "names": list(names),
             "parts": [{"file": part.file, **vars(part)} for part in parts],
             "tables": _what_was_set_aside(data, sum(part.n_copies for part in parts)),
         }
@@ -232,6 +239,7 @@ def _identity(
         "seed": None if bundle else request.seed,
         "known_by": request.known_by.isoformat() if request.known_by else None,
         "as_of": request.as_of.isoformat() if request.as_of else None,
+        "only": list(request.only),
         "partitions": n_partitions,
     }
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,15 @@ class Featurizer:
         if set(self.spec.families) == set(FAMILIES):
             return self
         return Featurizer(dataclasses.replace(self.spec, families=FAMILIES), self.themes)
+
+    def enough_for(self, names: Collection[str]) -> "Featurizer":
+        """Return the same vocabulary with only the families on that some of the features are of."""
+        wanted = frozenset(names)
+        families = {column.family for column in self.spec.columns if column.name in wanted}
+        if families == set(self.spec.families):
+            return self
+        kept = tuple(family for family in self.spec.families if family in families)
+        return Featurizer(dataclasses.replace(self.spec, families=kept), self.themes)
 
     def transform(
         self, dataset: Dataset, snapshots: pl.DataFrame, *, room: Singles | None = None

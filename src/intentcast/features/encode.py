@@ -96,16 +96,29 @@ def _numbers(column: pl.Series) -> Floats:
 
 def _codes(events: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Codes, Ints]:
     """Return each event's type, theme and channel, shape (n, 3), and the number of its content."""
-    types, channels = distinct(events["event_type"]), distinct(events["channel"])
-    contents = distinct(events["content"])
-    content = coded(events["content"], range(len(contents)), contents)
-    themes = np.array([*map(vocabulary.theme_of, contents), -1], dtype=np.int32)
-    columns = (
-        coded(events["event_type"], [vocabulary.type_of(text) for text in types], types),
-        themes[content],
-        coded(events["channel"], [vocabulary.channel_of(text) for text in channels], channels),
+    (types, type_names), (channels, channel_names), (content, contents) = (
+        _numbered(events[name]) for name in ("event_type", "channel", "content")
     )
-    return np.ascontiguousarray(np.stack(columns, axis=1)), content.astype(np.int64)
+    columns = (
+        np.array([*map(vocabulary.type_of, type_names), NONE], dtype=np.int32)[types],
+        np.array([*map(vocabulary.theme_of, contents), NONE], dtype=np.int32)[content],
+        np.array([*map(vocabulary.channel_of, channel_names), NONE], dtype=np.int32)[channels],
+    )
+    return np.ascontiguousarray(np.stack(columns, axis=1)), content
+
+
+def _numbered(column: pl.Series) -> tuple[Ints, list[str]]:
+    """Return the number of each row's text, −1 for none, and the texts by number."""
+    if not isinstance(column.dtype, pl.Enum):
+        texts = distinct(column)
+        return coded(column, range(len(texts)), texts).astype(np.int64), texts.to_list()
+    # They have numbers already; only those that occur here get one of their own.
+    given = column.to_physical().cast(pl.Int64).fill_null(NONE).to_numpy() + 1
+    met = np.flatnonzero(np.bincount(given, minlength=1)[1:])
+    number = np.full(int(given.max(initial=0)) + 1, NONE)
+    number[met + 1] = np.arange(len(met))
+    texts = pl.Series(met.astype(np.uint32)).cat.to(column.dtype)
+    return number[given], texts.cast(pl.String).to_list()
 
 
 def kind_of(outcome: str, *, won: tuple[str, ...], lost: tuple[str, ...]) -> int:

@@ -17,9 +17,11 @@ def read_fit(
 
     Returns:
         Numeric attributes, NaN where unknown, shape (n_snapshots, n_numeric); levels, −1 where
-        unknown, shape (n_snapshots, n_categorical).
+        unknown, shape (n_snapshots, n_categorical). None of either where fit is off.
     """
     spec, n = vocabulary.spec, len(snapshots)
+    if spec.first_column["fit"] < 0:
+        return np.empty((n, 0)), np.empty((n, 0), dtype=np.int32)
     numbers = np.empty((n, len(spec.numeric)))
     levels = np.empty((n, len(spec.levels)), dtype=np.int32)
     columns = [*spec.numeric, *(name for name, _ in spec.levels)]

@@ -31,7 +31,7 @@ from intentcast.sources.dataset import (
     rank_of_usual_end,
     refuse_a_stray_end,
 )
-from intentcast.sources.spill import IDENTITY, Columns, Ints, Spill, bounds_of, to_events
+from intentcast.sources.spill import IDENTITY, TEXTS, Columns, Ints, Spill, bounds_of, to_events
 
 Hashes = NDArray[np.uint32]
 
@@ -170,7 +170,7 @@ class PartitionedDataset:
         """Return one partition, its events in no particular order, and how many copies it had.
 
         The events have no `event_id` and no `recorded_at`: which copy counts and when each became
-        known is settled.
+        known is settled. Type, content and channel are of type `Enum`.
         """
         events, n_copies = self._events(number)
         return self._dataset(
@@ -250,7 +250,10 @@ class PartitionedDataset:
         events = to_events(columns, self.tables.leads["lead_id"], self._spill.texts)
         may_be_copy = _may_be_copies(columns)
         place = pl.Series("place", np.flatnonzero(may_be_copy))
-        doubtful = events.filter(pl.Series(may_be_copy)).with_columns(place)
+        # As texts: which copy stays must not depend on the order in which texts were met.
+        doubtful = events.filter(pl.Series(may_be_copy)).with_columns(
+            place, pl.col(TEXTS).cast(pl.String)
+        )
         kept, n_copies = first_of_each_event(doubtful, identity=IDENTITY)
         if n_copies:
             is_kept = ~may_be_copy

@@ -104,19 +104,18 @@ def bounds_of(partition: NDArray[Any], n_partitions: int) -> Ints:
     return bounds
 
 
-def to_events(
-    columns: Columns, lead_ids: pl.Series, texts: Mapping[str, pl.Series]
-) -> pl.DataFrame:
+def to_events(columns: Columns, lead_ids: pl.Series, texts: Mapping[str, pl.Enum]) -> pl.DataFrame:
     """Return events without `event_id` and `recorded_at`, whose work is done.
 
-    `identity` and `identity_too` are there instead, null for an event without identifier.
+    `identity` and `identity_too` are there instead, null for an event without identifier. Columns
+    of `TEXTS` stay numbers, of the type that `texts` gives: they sort by number, not by text.
     """
 
     def text(name: str) -> pl.Series:
         numbers = pl.Series(name, columns[name])
         if (columns[name] == _ABSENT).any():
             numbers = numbers.set(numbers == _ABSENT, None)
-        return texts[name].gather(numbers).alias(name)
+        return numbers.cat.to(texts[name])
 
     machine = pl.col("is_machine")
     return pl.DataFrame(
@@ -233,7 +232,7 @@ class Spill:
         """
         index = json.loads((folder / _INDEX).read_bytes())
         self.facts = index["facts"]
-        self.texts = {name: pl.read_ipc(folder / f"{name}.arrow")[name] for name in TEXTS}
+        self.texts = {n: pl.Enum(pl.read_ipc(folder / f"{n}.arrow")[n]) for n in TEXTS}
         self._batches = [
             SpilledBatch(i, b["offset"], np.array(b["bounds"], dtype=np.int64), b["checksum"])
             for i, b in enumerate(index["batches"])
