@@ -40,7 +40,7 @@ def create_app(
     """
     state = ServerState(
         settings=settings,
-        model=ServedModel(settings.bundle),
+        model=ServedModel(settings.bundle, policy=settings.policy),
         metrics=Metrics(),
         log=json_logger(log_to or sys.stderr),
         now=now,

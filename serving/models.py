@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from intentcast.bundle import Bundle
-from intentcast.errors import BundleError
-from intentcast.scoring import load_bundle
+from intentcast.errors import InputError
+from intentcast.scoring import load_bundle, with_policy
 
 _LONGEST_REASON = 300
 _FOLDERS = re.compile(r"\S*/(?=\S)")
@@ -26,20 +26,31 @@ class ServedModel:
 
     Args:
         folder: The bundle's; a link is resolved at each load.
+        policy: A policy file to take the tiers from; read at each load.
         load: Reads and checks a bundle.
     """
 
     def __init__(
-        self, folder: Path | None, *, load: Callable[[Path], Bundle] = load_bundle
+        self,
+        folder: Path | None,
+        *,
+        policy: Path | None = None,
+        load: Callable[[Path], Bundle] = load_bundle,
     ) -> None:
-        self._folder, self._load = folder, load
+        self._folder, self._policy, self._load = folder, policy, load
         self._loading = threading.Lock()
         self._bundle: Bundle | None = None
+        self._warnings: tuple[str, ...] = ()
 
     @property
     def bundle(self) -> Bundle | None:
         """The bundle, or None if none has been loaded yet."""
         return self._bundle
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the bundle and the policy together."""
+        return self._warnings
 
     def reload(self) -> Bundle:
         """Load the folder's bundle and serve it from now on.
@@ -51,19 +62,20 @@ class ServedModel:
         if not self._loading.acquire(blocking=False):
             raise ReloadUnderWayError
         try:
-            bundle = self._read()
-            self._bundle = bundle
+            bundle, warnings = self._read()
+            self._bundle, self._warnings = bundle, tuple(warnings)
         finally:
             self._loading.release()
         return bundle
 
-    def _read(self) -> Bundle:
+    def _read(self) -> tuple[Bundle, list[str]]:
         if self._folder is None:
             raise BundleRefusedError("no bundle is set (INTENTCAST_BUNDLE)")
         try:
             # Resolved once, so that a link that moves meanwhile cannot mix two bundles.
-            return self._load(self._folder.resolve())
-        except BundleError as error:
+            bundle = self._load(self._folder.resolve())
+            return with_policy(bundle, self._policy) if self._policy else (bundle, [])
+        except InputError as error:
             raise BundleRefusedError(_without_folders(error.found)) from None
         except Exception as error:
             # Whatever a damaged bundle makes the libraries raise, the old model must go on.

@@ -127,6 +127,8 @@ def load(state: ServerState) -> Bundle:
     state.metrics.reloads.labels("loaded").inc()
     state.metrics.show_model(bundle)
     state.log.info("bundle loaded", name=bundle.name, version=bundle.version, sha256=bundle.sha256)
+    for warning in state.model.warnings:
+        state.log.warning("policy", reason=warning)
     return bundle
 
 

@@ -16,6 +16,9 @@ class Settings(BaseSettings):
     bundle: Path | None = Field(
         default=None, description="Bundle folder; a link is resolved at each load"
     )
+    policy: Path | None = Field(
+        default=None, description="Policy file of `calibrate`, instead of the bundle's tiers"
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(
         default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one"

@@ -125,3 +125,50 @@ def test_training_sets_hot_for_the_capacity_over_its_out_of_sample_slice():
     hot_before = set(leads[before & (p >= model.tiers.hot)])
     reached = len(set(leads[~before & (p >= model.tiers.hot)]) - hot_before)
     assert wanted <= reached <= wanted + 3
+
+
+# Optional thresholds.
+
+FULL = TierPolicy(
+    horizon_days=90, hot=0.5, warm=0.2, handoffs_per_week=3, n_leads=10, n_weeks=2.0,
+    hot_leave=0.4, warm_leave=0.15, deprioritise=0.05, deprioritise_leave=0.04,
+)  # fmt: skip
+TIER_NAMES = ("deprioritised", "cold", "warm", "hot", None, "never heard of")
+
+
+def test_a_policy_from_before_there_were_optional_thresholds_is_read_and_written_as_it_was():
+    raw = {
+        "policy": "capacity", "horizon_days": 90, "hot": 0.5, "warm": 0.2, "handoffs_per_week": 3,
+        "n_leads": 10, "n_weeks": 2.0,
+    }  # fmt: skip
+    assert TierPolicy.from_json(raw) == POLICY
+    assert POLICY.to_json() == raw
+    assert TierPolicy.from_json(FULL.to_json()) == FULL
+
+
+def test_below_the_list_a_lead_is_deprioritised():
+    assert FULL.tiers(np.array([0.05, np.nextafter(0.05, 0)])) == ["cold", "deprioritised"]
+    assert POLICY.tiers(np.array([0.0])) == ["cold"]
+
+
+def test_a_hot_lead_stays_hot_until_it_is_below_leave():
+    p = np.array([0.45, 0.45, 0.39, 0.39])
+    assert FULL.tiers(p, ["hot", "warm", "hot", None]) == ["hot", "warm", "warm", "warm"]
+    assert FULL.tiers(np.array([0.045, 0.045, 0.16]), ["cold", "deprioritised", "hot"]) == [
+        "cold", "deprioritised", "warm",
+    ]  # fmt: skip
+
+
+@given(st.floats(0, 1), st.sampled_from(TIER_NAMES), st.sampled_from([FULL, POLICY]))
+def test_a_lead_whose_probability_does_not_move_never_flips(p, tier, tiers):
+    told = tiers.tiers(np.array([p]), [tier])
+    assert tiers.tiers(np.array([p]), told) == told
+    stateless = tiers.tiers(np.array([p]))
+    assert tiers.tiers(np.array([p]), stateless) == stateless
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(TIER_NAMES))
+def test_a_higher_probability_is_never_a_lower_tier(a, b, tier):
+    low, high = FULL.tiers(np.sort([a, b]), [tier, tier])
+    ranks = ("deprioritised", "cold", "warm", "hot")
+    assert ranks.index(low) <= ranks.index(high)

@@ -9,22 +9,33 @@ from numpy.typing import NDArray
 
 from intentcast.propensity.margins import Floats
 
-Tier = Literal["cold", "warm", "hot"]
+Tier = Literal["deprioritised", "cold", "warm", "hot"]
+# Rising: a lead's level is how many thresholds it has reached, one more where no list is kept.
+TIERS: tuple[Tier, ...] = ("deprioritised", "cold", "warm", "hot")
 WARM_MULTIPLE = 4
 _DAYS_PER_WEEK = 7
+_OPTIONAL = ("hot_leave", "warm_leave", "deprioritise", "deprioritise_leave")
 
 
 @dataclass(frozen=True)
 class TierPolicy:
-    """Where the tiers begin, on the calibrated probability of the primary horizon.
+    """Where the tiers begin and end, on the calibrated probability of the primary horizon.
+
+    A lead enters a tier at its threshold and, where there is a `leave` threshold, keeps it until
+    its probability is below that. What has no previous tier is judged by the thresholds alone.
 
     Attributes:
         horizon_days: Of the probability.
         hot: `p >= hot` is hot.
         warm: `warm <= p < hot` is warm.
-        handoffs_per_week: The capacity that `hot` was set for.
+        handoffs_per_week: The capacity that `hot` was set for, or the volume that it gave.
         n_leads: Leads that the thresholds were set on.
         n_weeks: Weeks that they were observed for.
+        hot_leave: A hot lead stays hot while `p >= hot_leave`; None: as `hot`.
+        warm_leave: Likewise for warm.
+        deprioritise: `p < deprioritise` is deprioritised; None: nobody is.
+        deprioritise_leave: What is not deprioritised stays so while `p >= deprioritise_leave`.
+        policy: How the thresholds were set.
     """
 
     horizon_days: int
@@ -33,21 +44,64 @@ class TierPolicy:
     handoffs_per_week: int
     n_leads: int
     n_weeks: float
+    hot_leave: float | None = None
+    warm_leave: float | None = None
+    deprioritise: float | None = None
+    deprioritise_leave: float | None = None
+    policy: str = "capacity"
 
-    def tiers(self, probabilities: Floats) -> list[Tier]:
-        """Return each probability's tier."""
-        return [
-            "hot" if p >= self.hot else "warm" if p >= self.warm else "cold" for p in probabilities
-        ]
+    @property
+    def enter(self) -> tuple[float, float, float]:
+        """From which probability on a lead is cold, warm and hot."""
+        lowest = 0.0 if self.deprioritise is None else self.deprioritise
+        return lowest, self.warm, self.hot
+
+    @property
+    def leave(self) -> tuple[float, float, float]:
+        """Below which probability a lead that was cold, warm or hot is so no longer."""
+        kept = (self.deprioritise_leave, self.warm_leave, self.hot_leave)
+        lowest, warm, hot = (
+            enter if leave is None else min(leave, enter)
+            for enter, leave in zip(self.enter, kept, strict=True)
+        )
+        return lowest, warm, hot
+
+    def tiers(
+        self, probabilities: Floats, previous: Sequence[str | None] | None = None
+    ) -> list[Tier]:
+        """Return each probability's tier.
+
+        Args:
+            probabilities: Shape (n,).
+            previous: The tier that each lead had; None, or a name that is no tier, where it had
+                none. Without it `leave` thresholds play no part.
+        """
+        level = np.searchsorted(np.array(self.enter), probabilities, side="right")
+        if previous is not None:
+            was = np.array([_LEVEL.get(tier or "", 0) for tier in previous], dtype=np.int64)
+            kept = np.searchsorted(np.array(self.leave), probabilities, side="right")
+            level = np.maximum(level, np.minimum(was, kept))
+        return [TIERS[i] for i in level]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the policy as JSON values."""
-        return {"policy": "capacity", **asdict(self)}
+        """Return the policy as JSON values; optional thresholds that it does not have are left out.
+
+        So what was readable before there were any still is.
+        """
+        values = asdict(self)
+        absent = {name for name in _OPTIONAL if values[name] is None}
+        return {
+            "policy": self.policy,
+            **{k: v for k, v in values.items() if k not in absent | {"policy"}},
+        }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "TierPolicy":
-        """Read what `to_json` wrote."""
-        return cls(**{key: value for key, value in raw.items() if key != "policy"})
+        """Read what `to_json` wrote, now or before there were optional thresholds."""
+        return cls(**raw)
+
+
+_LEVEL: dict[str, int] = {tier: level for level, tier in enumerate(TIERS)}
 
 
 def policy_from_capacity(

@@ -1,7 +1,8 @@
 """`intentcast score`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from intentcast.cli.console import (
     progress,
     show,
 )
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NAME = "score"
 HELP = (
@@ -32,37 +36,47 @@ def run(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="A .parquet or .csv file to write.")
     ] = Path("scores.parquet"),
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Policy from `calibrate`, instead of the bundle's tiers."
+        ),
+    ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Scores told last: a lead keeps its tier until it is below the policy's leave "
+            "threshold.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score and write."""
-    import io
-
     import polars as pl
 
-    from intentcast.errors import InputError
-    from intentcast.files import write_atomic
-    from intentcast.scoring import load_bundle, score, unseen_vocabulary
+    from intentcast.cli.tables import checked_suffix, write_frame
+    from intentcast.scoring import load_bundle, score, unseen_vocabulary, with_policy
     from intentcast.snapshots import known_as_of, snapshots_at
+    from intentcast.tiers import TIERS
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise InputError(f"--out {out}", expected="a .parquet or .csv file", next_step="name it so")
+    checked_suffix(out)
     with progress() as say:
         loaded = load_bundle(newest_bundle(bundle))
+        odd: list[str] = []
+        if policy:
+            loaded, odd = with_policy(loaded, policy)
         dataset = open_dataset(folder, say)
         moment = instant(as_of, default=dataset.data_cutoff)
         snapshots = snapshots_at(dataset, moment)
         say(f"scoring {len(snapshots):,} leads")
-        scores = score(loaded, dataset, snapshots)
-        buffer = io.BytesIO()
-        if out.suffix == ".csv":
-            scores.write_csv(buffer)
-        else:
-            scores.write_parquet(buffer, compression="zstd")
-        write_atomic(out, buffer.getvalue())
+        told = _told_before(previous, moment) if previous else None
+        scores = score(loaded, dataset, snapshots, previous=told)
+        write_frame(scores, out)
         seen = known_as_of(dataset.events, moment).filter(
             pl.col("lead_id").is_in(snapshots["lead_id"].implode())
         )
-        warnings = unseen_vocabulary(loaded, seen)
+        warnings = odd + unseen_vocabulary(loaded, seen)
     tiers = dict(
         scores.unique(subset="lead_id", maintain_order=True)["tier"].value_counts().iter_rows()
     )
@@ -74,12 +88,43 @@ def run(
                 "n_leads": len(snapshots),
                 "tiers": dict(sorted(tiers.items())),
                 "model_version": loaded.version,
+                "policy": str(policy) if policy else None,
                 "warnings": warnings,
             }
         )
         return
-    counts = ", ".join(f"{tiers.get(tier, 0):,} {tier}" for tier in ("hot", "warm", "cold"))
+    # Without a policy nobody is deprioritised, and nothing is said of it.
+    shown = [tier for tier in reversed(TIERS) if tier != "deprioritised" or tier in tiers]
+    counts = ", ".join(f"{tiers.get(tier, 0):,} {tier}" for tier in shown)
     print(f"{len(snapshots):,} leads as of {moment:%Y-%m-%d %H:%M} UTC: {counts}")
     for warning in warnings:
         print(f"Note: {warning}")
     print(f"Wrote {out} with bundle {loaded.name} {loaded.version}")
+
+
+def _told_before(path: Path, moment: datetime) -> "pl.DataFrame":
+    """Return the scores told last before an instant; of several times, the latest."""
+    import polars as pl
+
+    from intentcast.cli.tables import read_frame
+    from intentcast.errors import InputError
+
+    told = read_frame(path)
+    if absent := {"lead_id", "as_of", "tier"} - set(told.columns):
+        raise InputError(
+            f"{path} has no column {', '.join(sorted(absent))}",
+            expected="a file that `intentcast score` wrote",
+            next_step="check --previous",
+        )
+    told = told.with_columns(pl.col("lead_id").cast(pl.String))
+    # A CSV file has its instants as text with a zone.
+    if not isinstance(told.schema["as_of"], pl.Datetime):
+        told = told.with_columns(pl.col("as_of").str.to_datetime(time_zone="UTC", strict=False))
+    latest = told["as_of"].max()
+    if not isinstance(latest, datetime) or latest.replace(tzinfo=UTC) > moment:
+        raise InputError(
+            f"--previous {path} was scored as of {str(latest)[:30]}",
+            expected=f"scores of {moment:%Y-%m-%d %H:%M} UTC or before",
+            next_step="give the scores told last, or a later --as-of",
+        )
+    return told.filter(pl.col("as_of") == latest)

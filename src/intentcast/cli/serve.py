@@ -1,5 +1,6 @@
 """`intentcast serve`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,10 +19,17 @@ HELP = (
 
 def run(
     bundle: BundleFolder = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Policy from `calibrate`, instead of the bundle's tiers."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8080,
 ) -> None:
     """Serve until stopped."""
+    from intentcast.thresholds.policy import read_policy
     from serving.run import run as run_server
     from serving.settings import Settings
 
@@ -32,4 +40,11 @@ def run(
             expected="a folder that `intentcast train` wrote",
             next_step="check the path, or leave --bundle out for the newest",
         )
-    run_server(Settings(bundle=place, host=host, port=port))
+    if policy is not None:
+        # Said here, where it can be read; the server itself would start and not be ready.
+        read_policy(policy)
+        settings = Settings(bundle=place, policy=policy, host=host, port=port)
+    else:
+        # What is left out is left to the environment.
+        settings = Settings(bundle=place, host=host, port=port)
+    run_server(settings)
