@@ -47,7 +47,7 @@ WRONG = [
     (card(classes={"hot": 60, "cool": 1}), "unknown key classes.cool", "known here: warm, hot"),
     (card(classes={"hot": 60, "labels": {"mild": "x"}}), "classes.labels.mild", "correct"),
     (card(behaviours=[{**ITEM, "points": 0.0001}]), "points: Decimal input should have", "correct"),
-    (card(behaviours=[{**ITEM, "points": -1}]), "points: Input should be greater", "correct"),
+    (card(behaviours=[{**ITEM, "points": -100_001}]), "points: Input should be greater", "correct"),
     (card(behaviours=[{**ITEM, "points": True}]), "points: Decimal input should be", "correct"),
     (
         card(behaviours=[{**ITEM, "nth": 3, "until": ["x"]}]),

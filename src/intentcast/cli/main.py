@@ -12,10 +12,19 @@ import typer
 
 from intentcast.cli import (
     backtest,
+    calibrate,
     check,
     demo,
+    distil,
     explain,
+    explore,
+    export,
     features,
+    feedback,
+    forecast,
+    promote,
+    reprice,
+    rollback,
     score,
     serve,
     simulate,
@@ -45,7 +54,27 @@ _EXTRA = {
         ("fastapi", "uvicorn", "prometheus_client", "structlog", "pydantic_settings"), "serve"
     ),
 }
-for command in (simulate, check, themes, features, train, backtest, score, explain, serve, demo):
+for command in (
+    simulate,
+    check,
+    themes,
+    features,
+    train,
+    backtest,
+    calibrate,
+    score,
+    explain,
+    reprice,
+    distil,
+    export,
+    forecast,
+    feedback,
+    explore,
+    promote,
+    rollback,
+    serve,
+    demo,
+):
     app.command(command.NAME, help=command.HELP)(command.run)
 
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 
 from intentcast.config import LearnerConfig
 from intentcast.evaluation.half_life_rows import Group, HalfLifeRows, Kind, half_life_rows
@@ -22,6 +21,7 @@ from intentcast.propensity.half_lives import (
     profile_half_lives,
 )
 from intentcast.scorecards import Scorecard
+from intentcast.scorecards.decay import DAY_US
 from intentcast.scorecards.points import THOUSANDTHS
 from intentcast.sources import Dataset
 from intentcast.training import TrainedModel
@@ -155,9 +155,8 @@ class HalfLifeReport:
 
 def halving_days(card: Scorecard) -> int | None:
     """Return the days of silence from which behaviour points count half or less; None for never."""
-    days = pl.select(silence=pl.duration(days=pl.int_range(_LONGEST_SILENCE + 1)))
-    factor = days.select(factor=card.decay.factor(pl.col("silence")))["factor"]
-    halved = (factor <= THOUSANDTHS // 2).arg_true()
+    factor = card.decay.factor(np.arange(_LONGEST_SILENCE + 1) * DAY_US)
+    halved = np.flatnonzero(factor <= THOUSANDTHS // 2)
     return int(halved[0]) if len(halved) else None
 
 

@@ -1,22 +1,54 @@
-"""How behaviour points shrink when a lead falls silent; one class per kind of decay."""
+"""How points shrink: with a lead's silence, or each event's own with its age; a class per kind.
+
+| kind | what shrinks | to what |
+| --- | --- | --- |
+| `none` | nothing | |
+| `silence` | all behaviour points together | the factor of the last step reached |
+| `lifespan` | each event's points | `points · max(0, 1 − age / days)` |
+| `monthly` | each event's points | `points · max(0, 1 − share · age / 30 days)` |
+| `half_life` | each event's points | `points · 2^(−age / days)` |
+
+Worked examples (each is a test): 9 points with a lifespan of 90 days are 8.7 after 3 days and 0
+from 90 days on; 10 points that lose a share of 0.5 a month are 5 after 30 days.
+"""
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from intentcast.scorecards.conditions import Part
 from intentcast.scorecards.points import THOUSANDTHS, to_thousandths
 
 Factor = Annotated[Decimal, Field(ge=0, le=1, decimal_places=3)]
 Days = Annotated[int, Field(ge=1, le=3650)]
+Ints = NDArray[np.int64]
+
+DAY_US, DAY_SECONDS, MONTH_DAYS = 86_400_000_000, 86_400, 30
+# How the kernel tells the kinds of decay of single events apart.
+KEEPS, LINEAR, HALVES = 0, 1, 2
 
 
-class NoDecay(BaseModel):
+class Fading(NamedTuple):
+    """How one event's points fade with its age in seconds, as the kernel computes it.
+
+    `KEEPS`: they do not. `LINEAR`: `max(0, length − speed · age) / length` of them remain.
+    `HALVES`: `2^(−age / length)` of them.
+    """
+
+    kind: int
+    length: int
+    speed: int
+
+
+KEPT = Fading(KEEPS, 1, 0)
+
+
+class NoDecay(Part):
     """Points stay for ever."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["none"] = "none"
 
@@ -25,21 +57,24 @@ class NoDecay(BaseModel):
         """Never."""
         return None
 
-    def factor(self, silence: pl.Expr) -> pl.Expr:  # noqa: ARG002
+    @property
+    def fading(self) -> Fading:
+        """None."""
+        return KEPT
+
+    def factor(self, silence: Ints) -> Ints:
         """Return 1 as thousandths."""
-        return pl.lit(THOUSANDTHS, dtype=pl.Int64)
+        return np.full(silence.shape, THOUSANDTHS, dtype=np.int64)
 
 
-class SilenceStep(BaseModel):
+class SilenceStep(Part):
     """From `days` of silence on, behaviour points are multiplied by `factor`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     days: Days
     factor: Factor
 
 
-class SilenceDecay(BaseModel):
+class SilenceDecay(NoDecay):
     """Points shrink in steps while a lead is silent, and are lost after `reset_days`.
 
     The factor is that of the last step reached, not a product of steps, and applies while the
@@ -47,9 +82,7 @@ class SilenceDecay(BaseModel):
     back.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["silence"]
+    kind: Literal["silence"]  # type: ignore[assignment]
     steps: tuple[SilenceStep, ...] = ()
     reset_days: Days | None = None
 
@@ -69,17 +102,63 @@ class SilenceDecay(BaseModel):
         """Days of silence after which earlier behaviour is forgotten for good."""
         return self.reset_days
 
-    def factor(self, silence: pl.Expr) -> pl.Expr:
-        """Return the factor in thousandths for a silence (a duration); 1 where it is null."""
-        factor = pl.lit(THOUSANDTHS, dtype=pl.Int64)
+    def factor(self, silence: Ints) -> Ints:
+        """Return the factor in thousandths for silences in microseconds, shape (n,)."""
+        factor = np.full(silence.shape, THOUSANDTHS, dtype=np.int64)
         for step in self.steps:
-            reached = silence >= pl.duration(days=step.days)
-            factor = pl.when(reached).then(to_thousandths(step.factor)).otherwise(factor)
+            factor[silence >= step.days * DAY_US] = to_thousandths(step.factor)
         if self.reset_days:
-            reached = silence >= pl.duration(days=self.reset_days)
-            factor = pl.when(reached).then(0).otherwise(factor)
-        return factor.cast(pl.Int64)
+            factor[silence >= self.reset_days * DAY_US] = 0
+        return factor
 
 
-Decay = Annotated[NoDecay | SilenceDecay, Field(discriminator="kind")]
-DECAYS: dict[str, type[NoDecay] | type[SilenceDecay]] = {"none": NoDecay, "silence": SilenceDecay}
+class LifespanDecay(NoDecay):
+    """Each event's points fall in a straight line and are gone at the age of `days`."""
+
+    kind: Literal["lifespan"]  # type: ignore[assignment]
+    days: Days
+
+    @property
+    def fading(self) -> Fading:
+        """Straight, over the lifespan."""
+        return Fading(LINEAR, self.days * DAY_SECONDS, 1)
+
+
+class MonthlyDecay(NoDecay):
+    """Each event's points lose a share of what they were for every 30 days of age."""
+
+    kind: Literal["monthly"]  # type: ignore[assignment]
+    share: Annotated[Decimal, Field(gt=0, le=1, decimal_places=3)]
+
+    @property
+    def fading(self) -> Fading:
+        """Straight, by the share in thousandths."""
+        return Fading(LINEAR, MONTH_DAYS * DAY_SECONDS * THOUSANDTHS, to_thousandths(self.share))
+
+
+class HalfLifeDecay(NoDecay):
+    """Each event's points halve every `days` of age."""
+
+    kind: Literal["half_life"]  # type: ignore[assignment]
+    days: Days
+
+    @property
+    def fading(self) -> Fading:
+        """Exponential."""
+        return Fading(HALVES, self.days * DAY_SECONDS, 0)
+
+
+EventDecay = Annotated[
+    NoDecay | LifespanDecay | MonthlyDecay | HalfLifeDecay, Field(discriminator="kind")
+]
+Decay = Annotated[
+    NoDecay | SilenceDecay | LifespanDecay | MonthlyDecay | HalfLifeDecay,
+    Field(discriminator="kind"),
+]
+DECAYS: dict[str, type[NoDecay]] = {
+    "none": NoDecay,
+    "silence": SilenceDecay,
+    "lifespan": LifespanDecay,
+    "monthly": MonthlyDecay,
+    "half_life": HalfLifeDecay,
+}

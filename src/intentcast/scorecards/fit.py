@@ -1,9 +1,17 @@
-"""Attribute points: which band of each axis a lead is in, from what was known at the as-of time."""
+"""Attributes: which band of each axis a lead is in, and which rules there are for it."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
 import polars as pl
 
-from intentcast.scorecards.card import AttributeRule, Scorecard
+from intentcast.scorecards.card import Scorecard
+from intentcast.scorecards.conditions import fulfilled
+from intentcast.scorecards.kernel import Flags, Ints
 from intentcast.scorecards.points import to_thousandths
+from intentcast.scorecards.rulebook import Rulebook
+from intentcast.scorecards.signatures import text_codes
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
 
@@ -18,80 +26,88 @@ def axis_column(axis: str) -> str:
     return f"axis:{axis}"
 
 
-def attribute_points(card: Scorecard, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataFrame:
-    """Return the winning band of each axis, its points, and their sum.
+class Fit(NamedTuple):
+    """What attributes, as they were known, say of each snapshot.
+
+    Attributes:
+        bands: Position among `card.attributes` of each axis's winning rule, −1 for none, shape
+            (n, n_axes).
+        switch: Row of `is_on` for each snapshot, shape (n,).
+        is_on: Whether each behaviour rule is there, shape (n_switches, n_rules).
+    """
+
+    bands: Ints
+    switch: Ints
+    is_on: Flags
+
+
+class FitPoints(NamedTuple):
+    """Attribute points in thousandths: of each axis before caps, their sum, and that after caps."""
+
+    axes: Ints
+    raw: Ints
+    capped: Ints
+
+
+def read_attributes(book: Rulebook, dataset: Dataset, snapshots: pl.DataFrame) -> Fit:
+    """Return the bands of each snapshot by what was known strictly before its as-of time.
 
     A column that neither leads nor accounts have is unknown for everyone, so that one card runs on
     data sets that know less.
 
-    Returns:
-        The snapshots and, for each axis, its `band_column` (null where no band matches) and its
-        `axis_column` (0 there); `attributes_raw`, the sum of axes after their own caps; and
-        `attributes`, that sum after `attributes_cap`. Points are Int64 thousandths.
+    Args:
+        book: Of the card.
+        dataset: Its leads, accounts and changes of attributes.
+        snapshots: `lead_id`, `as_of`, `account_id`.
     """
-    columns = list(dict.fromkeys(rule.column for rule in card.attributes))
-    there = [c for c in columns if c in dataset.leads.columns or c in dataset.accounts.columns]
+    tables = (dataset.leads, dataset.accounts)
+    there = [c for c in book.attribute_columns if any(c in table.columns for table in tables)]
     known = attributes_as_of(dataset, snapshots, there) if there else pl.DataFrame()
-    named = {column: f"attribute:{column}" for column in columns}
-    values = snapshots.hstack(known.rename({c: named[c] for c in there})).with_columns(
-        pl.lit(None, dtype=pl.String).alias(named[c]) for c in columns if c not in there
-    )
-    if columns:
-        # Many snapshots share few combinations of values: match each combination once.
-        keys = list(named.values())
-        combinations = values.select(keys).unique()
-        bands = combinations.with_columns(_band(card, axis, named) for axis in card.axes)
-        values = values.join(bands, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    points = [to_thousandths(rule.points) for rule in card.attributes]
-    per_axis = [
-        pl.col(band_column(axis))
-        .replace_strict(dict(enumerate(points)), default=0, return_dtype=pl.Int64)
-        .fill_null(0)
-        .alias(axis_column(axis))
-        for axis in card.axes
-    ]
-    raw = pl.sum_horizontal(pl.lit(0, dtype=pl.Int64), *(_capped(card, a) for a in card.axes))
+    met: dict[str, Flags] = {}
+    for column in book.attribute_columns:
+        tests = book.tests(column)
+        if column in there:
+            codes, texts = text_codes(known[column])
+            of_text = np.vstack([fulfilled(tests, texts), np.zeros((1, len(tests)), np.bool_)])
+            met[column] = of_text[codes]
+        else:
+            met[column] = np.zeros((len(snapshots), len(tests)), dtype=np.bool_)
+    return banded(book, met, len(snapshots))
+
+
+def banded(book: Rulebook, met: Mapping[str, Flags], n: int) -> Fit:
+    """Return bands and rules that are there, from which condition of each column is met.
+
+    Args:
+        book: Of the card.
+        met: Per column the conditions of `Rulebook.tests`, shape (n, n_tests).
+        n: Number of snapshots.
+    """
+    card = book.card
+    place = {column: iter(range(flags.shape[1])) for column, flags in met.items()}
+    bands = np.full((n, len(card.axes)), -1, dtype=np.int64)
+    for position, rule in enumerate(card.attributes):
+        of_axis = bands[:, card.axes.index(rule.axis)]
+        of_axis[met[rule.column][:, next(place[rule.column])] & (of_axis < 0)] = position
+    is_on = np.ones((1, len(card.behaviours)), dtype=np.bool_)
+    switch = np.zeros(n, dtype=np.int64)
+    if any(rule.lead for rule in card.behaviours):
+        each = np.ones((n, len(card.behaviours)), dtype=np.bool_)
+        for position, behaviour in enumerate(card.behaviours):
+            for column in behaviour.lead:
+                each[:, position] &= met[column][:, next(place[column])]
+        is_on, switch = np.unique(each, axis=0, return_inverse=True)
+    return Fit(bands, switch.reshape(n), is_on)
+
+
+def fit_points(card: Scorecard, bands: Ints) -> FitPoints:
+    """Return the points of bands, axis by axis up to their caps, and together up to theirs."""
+    points = np.array([*(to_thousandths(r.points) for r in card.attributes), 0], dtype=np.int64)
+    axes = points[bands]
+    capped = axes.copy()
+    for number, axis in enumerate(card.axes):
+        if (cap := card.axis_caps.get(axis)) is not None:
+            np.minimum(capped[:, number], to_thousandths(cap), out=capped[:, number])
+    raw: Ints = capped.sum(axis=1)
     cap = card.attributes_cap
-    total = raw if cap is None else raw.clip(upper_bound=to_thousandths(cap))
-    return (
-        values.drop(named.values())
-        .with_columns(per_axis)
-        .with_columns(attributes_raw=raw, attributes=total)
-    )
-
-
-def _capped(card: Scorecard, axis: str) -> pl.Expr:
-    points = pl.col(axis_column(axis))
-    cap = card.axis_caps.get(axis)
-    return points if cap is None else points.clip(upper_bound=to_thousandths(cap))
-
-
-def _band(card: Scorecard, axis: str, named: dict[str, str]) -> pl.Expr:
-    """Position of the first rule of the axis that matches, null where none does."""
-    bands = [
-        pl.when(_condition(rule, pl.col(named[rule.column]))).then(pl.lit(i, dtype=pl.Int64))
-        for i, rule in enumerate(card.attributes)
-        if rule.axis == axis
-    ]
-    return pl.coalesce(bands).alias(band_column(axis))
-
-
-def _condition(rule: AttributeRule, column: pl.Expr) -> pl.Expr:
-    """Whether a value, as text, fulfils the rule; a null or empty value fulfils none."""
-    text = column.str.strip_chars()
-    number = text.cast(pl.Float64, strict=False)
-    if rule.equals is not None:
-        words = [v.strip().lower() for v in rule.equals if isinstance(v, str)]
-        numbers = [float(v) for v in rule.equals if not isinstance(v, str)]
-        met = text.str.to_lowercase().is_in(words) | number.is_in(numbers)
-    elif rule.between is not None:
-        met = number.is_between(*rule.between, closed="both")
-    elif rule.at_least is not None:
-        met = number >= rule.at_least
-    elif rule.at_most is not None:
-        met = number <= rule.at_most
-    elif rule.matches is not None:
-        met = text.str.contains(f"(?i){rule.matches}")
-    else:
-        met = pl.lit(value=True)
-    return met.fill_null(value=False) & (text.str.len_chars() > 0).fill_null(value=False)
+    return FitPoints(axes, raw, raw if cap is None else np.minimum(raw, to_thousandths(cap)))

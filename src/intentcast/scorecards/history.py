@@ -1,80 +1,124 @@
-"""What of a lead's history still counts: silences, and what they made the team forget.
+"""Events of a data set as the arrays that the kernel walks over."""
 
-Worked example (its dates are a test), with `reset_days = 90`: a lead is active on 1 January and
-then on 10 May. On 1 April, after 90 days, its behaviour was reset: from then on it has no points,
-and the activity on 10 May starts a second epoch from 0. A view of 20 December that becomes known
-only on 11 May happened before the silence, so it is forgotten as well.
-"""
-
-from datetime import timedelta
-
+import numpy as np
 import polars as pl
 
 from intentcast.contracts import INSTANT
+from intentcast.features.kernel.order import bounds_of, event_order
+from intentcast.features.vocabulary import coded
+from intentcast.scorecards.kernel import NO_LIMIT, Events, Flags, Ints, Signatures
+from intentcast.scorecards.rulebook import Rulebook
+from intentcast.scorecards.signatures import text_codes
 from intentcast.sources import Dataset
 
-EPOCH = pl.UInt32
-OF_LEAD = "lead_id"
-OF_EPOCH = ("lead_id", "epoch")
+
+def micros(column: pl.Series) -> Ints:
+    """Return instants as microseconds since 1970."""
+    instants = column if column.dtype == INSTANT else column.dt.cast_time_unit("us")
+    return np.ascontiguousarray(instants.to_numpy().view(np.int64))
 
 
-def known_history(
-    dataset: Dataset,
-    snapshots: pl.DataFrame,
-    *,
-    inactive: tuple[str, ...],
-    reset_days: int | None,
-) -> pl.DataFrame:
-    """Return what the leads in the snapshots, and their colleagues, did before the last as-of time.
-
-    An epoch ends when `reset_days` passed without activity, as seen at that time: the next event
-    becomes known at least `reset_days` after the latest activity known until then. Within events
-    that become known together, the times at which they occurred decide.
+def read_events(
+    book: Rulebook, dataset: Dataset, snapshots: pl.DataFrame, *, before: int
+) -> tuple[Events, Signatures, Ints]:
+    """Return what the leads in the snapshots did, as far as known before an instant.
 
     Args:
-        dataset: Its events; those of machines are left out.
-        snapshots: `lead_id`, `as_of`, `account_id`.
-        inactive: Event types that do not end a silence.
-        reset_days: Days of silence that end an epoch; None: there is one epoch.
+        book: Of the card.
+        dataset: Its events; those of machines are left out, here, once.
+        snapshots: `lead_id`, `account_id`.
+        before: Microseconds.
 
     Returns:
-        Sorted by lead and `known_at`: `lead_id`, `account_id`, `known_at`, `occurred_at`,
-        `event_type`, `content`, `channel`; `epoch` (0, 1, …, within the lead); `last_activity`
-        (occurrence of the latest activity known by then, this event included); `is_forgotten`
-        (happened before the silence that began its epoch).
+        Events; what their signatures mean; the number of each snapshot's lead, shape (n,).
     """
-    accounts = snapshots.select("account_id").unique()
-    people = dataset.leads.select("lead_id", "account_id").join(
-        accounts, on="account_id", how="semi"
+    # Colleagues matter to rules about several people only.
+    key = "account_id" if book.people else "lead_id"
+    wanted = snapshots[key].unique()
+    people = dataset.leads.filter(pl.col(key).is_in(wanted.implode())).sort("account_id", "lead_id")
+    ids = people["lead_id"]
+    table = dataset.events
+    lead = coded(table["lead_id"], range(len(ids)), ids).astype(np.int64)
+    known = micros(table["known_at"])
+    lead[table["is_machine"].fill_null(value=False).to_numpy() | (known >= before)] = -1
+    signature, codes = book.signatures.of_events(table)
+    signatures, rank = book.signatures.tables
+    occurred = micros(table["occurred_at"])
+    # Activity first among what became known together: it alone says whether a silence ended.
+    step = 2 * known + signatures.opts_out[signature]
+    bounds = bounds_of(lead, len(ids))
+    order = event_order(lead, step, occurred, rank[signature, 0], rank[signature, 1], bounds)
+    content = np.full(len(order), -1, dtype=np.int32)
+    if book.counts_contents:
+        codes = codes if "content" in codes else {"content": text_codes(table["content"])[0]}
+        content = codes["content"][order]
+    daily = np.zeros(0, dtype=np.int32)
+    caps = book.daily_types
+    if caps:
+        names = pl.Series(list(caps), dtype=pl.String)
+        daily = coded(table["event_type"], range(len(caps)), names)[order]
+    events = Events(
+        bounds=bounds,
+        known=known[order],
+        occurred=occurred[order],
+        signature=signature[order],
+        content=content,
+        daily_type=daily,
+        daily_cap=np.array(list(caps.values()), dtype=np.int64),
+        shared_known=np.full((0, 0), NO_LIMIT, dtype=np.int64),
+        shared_occurred=np.full((0, 0), NO_LIMIT, dtype=np.int64),
     )
-    is_person = ~pl.col("is_machine").fill_null(value=False)
-    is_active = ~pl.col("event_type").is_in(inactive)
-    latest = pl.lit(snapshots["as_of"].max(), dtype=INSTANT)  # null, so false, without any
-    events = (
-        dataset.events.filter(is_person, pl.col("known_at") < latest)
-        .select("lead_id", "known_at", "occurred_at", "event_type", "content", "channel")
-        .join(people, on="lead_id")
-        # Activity first among what became known together: it alone says whether a silence ended.
-        .sort("lead_id", "known_at", ~is_active, "occurred_at")
-    )
-    activity = pl.when(is_active).then("occurred_at").cum_max().forward_fill().over(OF_LEAD)
-    events = events.with_columns(last_activity=activity)
-    if reset_days is None:
-        return events.with_columns(epoch=pl.lit(0, dtype=EPOCH), is_forgotten=pl.lit(value=False))
-    reset = timedelta(days=reset_days)
-    is_news = (pl.col("known_at") != pl.col("known_at").shift(1).over(OF_LEAD)).fill_null(
-        value=True
-    )
-    waited = pl.when(is_news).then("known_at").otherwise("occurred_at")
-    return (
-        events.with_columns(before=pl.col("last_activity").shift(1).over(OF_LEAD))
-        .with_columns(
-            begins=(is_active & (waited - pl.col("before") >= reset)).fill_null(value=False)
-        )
-        .with_columns(epoch=pl.col("begins").cum_sum().over(OF_LEAD).cast(EPOCH))
-        .with_columns(silent_since=pl.when("begins").then("before").forward_fill().over(OF_LEAD))
-        .with_columns(
-            is_forgotten=(pl.col("occurred_at") <= pl.col("silent_since")).fill_null(value=False)
-        )
-        .drop("before", "begins", "silent_since")
-    )
+    if book.people:
+        account = people["account_id"].rle_id().cast(pl.Int64).to_numpy()
+        events = shared(book, events, signatures, account)
+    return events, signatures, coded(snapshots["lead_id"], range(len(ids)), ids).astype(np.int64)
+
+
+def shared(book: Rulebook, events: Events, signatures: Signatures, account: Ints) -> Events:
+    """Return the events with when each content had been met by enough people of the account.
+
+    A colleague counts as soon as the event is known, in whatever epoch of the colleague.
+
+    Args:
+        book: Of the card.
+        events: Of all people of the accounts.
+        signatures: Of the events.
+        account: Number of each lead's account, shape (n_leads,).
+    """
+    lead = np.repeat(np.arange(len(account)), np.diff(events.bounds))
+    shape = (len(book.people), len(lead))
+    shared_known, shared_occurred = (np.full(shape, NO_LIMIT, dtype=np.int64) for _ in range(2))
+    for row, position in enumerate(book.people):
+        matches = _counting(book, signatures, position)[events.signature] & (events.content >= 0)
+        at = np.flatnonzero(matches)
+        of_content = account[lead[at]] * (2**32) + events.content[at]
+        # Events of a lead are in the order of knowledge: the first of each content is the earliest.
+        _, first = np.unique(lead[at] * (2**32) + events.content[at], return_index=True)
+        views = at[first]
+        place = np.lexsort((lead[views], events.known[views], of_content[first]))
+        views, contents = views[place], of_content[first][place]
+        start = np.searchsorted(contents, contents, side="left")
+        is_enough = np.arange(len(views)) - start == _people(book, position) - 1
+        found, enough = contents[is_enough], views[is_enough]
+        if len(found):
+            where = np.minimum(np.searchsorted(found, of_content), len(found) - 1)
+            is_shared = found[where] == of_content
+            shared_known[row, at[is_shared]] = events.known[enough[where[is_shared]]]
+            shared_occurred[row, at[is_shared]] = events.occurred[enough[where[is_shared]]]
+    return events._replace(shared_known=shared_known, shared_occurred=shared_occurred)
+
+
+def _people(book: Rulebook, position: int) -> int:
+    return book.card.behaviours[position].distinct_people or 0
+
+
+def _counting(book: Rulebook, signatures: Signatures, position: int) -> Flags:
+    """Return which signatures count for a rule: they match it, and no earlier one of its group."""
+    group = book.rules.group
+    out = np.zeros(len(signatures.opts_out), dtype=np.bool_)
+    for number in range(len(out)):
+        start, stop = signatures.first_rule[number : number + 2]
+        met = signatures.rules[start:stop].tolist()
+        earlier = [r for r in met if r < position and group[r] == group[position] >= 0]
+        out[number] = position in met and not earlier
+    return out

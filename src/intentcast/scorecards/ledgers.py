@@ -1,23 +1,26 @@
 """Why one lead has its score: a ledger whose lines add up to it exactly."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from intentcast.contracts import INSTANT
 from intentcast.errors import InputError
 from intentcast.scorecards.card import Scorecard, Tier
-from intentcast.scorecards.decay import SilenceDecay
-from intentcast.scorecards.fit import axis_column, band_column
-from intentcast.scorecards.history import EPOCH
+from intentcast.scorecards.decay import DAY_US, SilenceDecay
+from intentcast.scorecards.kernel import CUT, LOST, NEVER, RAW, N
 from intentcast.scorecards.points import from_thousandths, to_thousandths
-from intentcast.scorecards.standing import stand
+from intentcast.scorecards.standing import Standings, stand
+from intentcast.scorecards.totals import TIERS, grade_of
 from intentcast.sources import Dataset
 
 LineKind = Literal["attribute", "behaviour", "cap", "decay"]
+# Subjects of lines that are about more than one rule.
+ATTRIBUTES, BEHAVIOURS, TOTAL = "attributes", "behaviours", "total"
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,15 @@ class LedgerLine:
         points: Exact; negative where points were taken away.
         n: How often a rule was met; 0 for caps and decay.
         kind: What the line comes from.
+        subject: What a cap or decay took from: an item, an axis, a group, "attributes",
+            "behaviours" or "total"; with the kind, the same line in another ledger.
     """
 
     item: str
     points: Decimal
     n: int
     kind: LineKind
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,21 @@ class Ledger:
     score: Decimal
     tier: Tier
     label: str
+    grade: str | None = None
 
 
 def ledger(card: Scorecard, dataset: Dataset, lead_id: str, as_of: datetime) -> Ledger:
     """Explain the score of one lead at one as-of time.
+
+    Raises:
+        InputError: If the lead is not in the data set, or `as_of` has no time zone.
+    """
+    standing = stand(card, dataset, snapshot_of_lead(dataset, lead_id, as_of))
+    return ledger_of(standing, 0, lead_id=lead_id, as_of=as_of.astimezone(UTC))
+
+
+def snapshot_of_lead(dataset: Dataset, lead_id: str, as_of: datetime) -> pl.DataFrame:
+    """Return the one snapshot of a lead at an as-of time: `lead_id`, `as_of`, `account_id`.
 
     Raises:
         InputError: If the lead is not in the data set, or `as_of` has no time zone.
@@ -67,9 +84,9 @@ def ledger(card: Scorecard, dataset: Dataset, lead_id: str, as_of: datetime) -> 
             expected="an instant, such as 2026-11-21T10:00:00Z",
             next_step="state the zone",
         )
-    as_of = as_of.astimezone(UTC)
+    moment = pl.lit(as_of.astimezone(UTC), dtype=INSTANT)
     snapshot = dataset.leads.filter(pl.col("lead_id") == lead_id).select(
-        "lead_id", pl.lit(as_of, dtype=INSTANT).alias("as_of"), "account_id"
+        "lead_id", moment.alias("as_of"), "account_id"
     )
     if snapshot.is_empty():
         raise InputError(
@@ -77,75 +94,93 @@ def ledger(card: Scorecard, dataset: Dataset, lead_id: str, as_of: datetime) -> 
             expected="a lead_id of the leads table",
             next_step="check the lead_id",
         )
-    standing = stand(card, dataset, snapshot)
-    row = standing.rows.row(0, named=True)
-    # The only snapshot is at as_of, so every award here was known before it.
-    own = standing.awards.filter(
-        pl.col("lead_id") == lead_id,
-        pl.col("epoch") == pl.lit(row["epoch"], dtype=EPOCH),  # null without any event
+    return snapshot
+
+
+def ledger_of(standing: Standings, i: int, *, lead_id: str, as_of: datetime) -> Ledger:
+    """Return the ledger of one snapshot of standings that tell rules apart.
+
+    Args:
+        standing: From `stand`.
+        i: The snapshot's row.
+        lead_id: Its lead.
+        as_of: Its as-of time.
+    """
+    card, fit, totals = standing.card, standing.fit_points, standing.totals
+    over = int(totals.total[i] - totals.total_raw[i])
+    lines = (
+        *_attribute_lines(standing, i),
+        *_behaviour_lines(standing, i),
+        *_taken(f"total capped at {card.total_cap}", over, "cap", TOTAL),
     )
-    lines = (*_attribute_lines(card, row), *_behaviour_lines(card, row, own))
-    over = row["total"] - row["total_raw"]
-    total_cap = _taken(f"total capped at {card.total_cap}", over, "cap")
+    tier = TIERS[totals.tier[i]]
     return Ledger(
         scorecard=card.name,
         lead_id=lead_id,
         as_of=as_of,
-        lines=(*lines, *total_cap),
-        attribute_points=from_thousandths(row["attributes"]),
-        behaviour_points=from_thousandths(row["behaviours"]),
-        score=from_thousandths(row["total"]),
-        tier=row["tier"],
-        label=card.label(row["tier"]),
+        lines=lines,
+        attribute_points=from_thousandths(int(fit.capped[i])),
+        behaviour_points=from_thousandths(int(totals.behaviours[i])),
+        score=from_thousandths(int(totals.total[i])),
+        tier=tier,
+        label=card.label(tier),
+        grade=grade_of(card, int(fit.capped[i])),
     )
 
 
-def _taken(item: str, thousandths: int, kind: LineKind) -> tuple[LedgerLine, ...]:
-    """Return a line for points taken away, or none where nothing was."""
-    if thousandths == 0:
-        return ()
-    return (LedgerLine(item, from_thousandths(thousandths), 0, kind),)
+def _taken(item: str, thousandths: int, kind: LineKind, subject: str) -> Iterator[LedgerLine]:
+    """Give a line for points taken away, or none where nothing was."""
+    if thousandths:
+        yield LedgerLine(item, from_thousandths(thousandths), 0, kind, subject)
 
 
-def _attribute_lines(card: Scorecard, row: dict[str, Any]) -> list[LedgerLine]:
-    lines: list[LedgerLine] = []
-    for axis in card.axes:
-        position, points = row[band_column(axis)], row[axis_column(axis)]
-        if position is None:
+def _attribute_lines(standing: Standings, i: int) -> Iterator[LedgerLine]:
+    card, fit = standing.card, standing.fit_points
+    for number, axis in enumerate(card.axes):
+        position, points = int(standing.fit.bands[i, number]), int(fit.axes[i, number])
+        if position < 0:
             continue
         item = card.attributes[position].item
-        lines.append(LedgerLine(item, from_thousandths(points), 1, "attribute"))
+        yield LedgerLine(item, from_thousandths(points), 1, "attribute", item)
         cap = card.axis_caps.get(axis)
         if cap is not None:
             over = min(0, to_thousandths(cap) - points)
-            lines.extend(_taken(f"{axis} capped at {cap}", over, "cap"))
-    over = row["attributes"] - row["attributes_raw"]
-    lines.extend(_taken(f"attributes capped at {card.attributes_cap}", over, "cap"))
-    return lines
+            yield from _taken(f"{axis} capped at {cap}", over, "cap", f"axis {axis}")
+    over = int(fit.capped[i] - fit.raw[i])
+    yield from _taken(f"attributes capped at {card.attributes_cap}", over, "cap", ATTRIBUTES)
 
 
-def _behaviour_lines(
-    card: Scorecard, row: dict[str, Any], awards: pl.DataFrame
-) -> list[LedgerLine]:
-    sums = awards.group_by("rule").agg(pl.col("thousandths", "n").sum()).sort("rule")
-    lines = [
-        LedgerLine(card.behaviours[rule].item, from_thousandths(points), n, "behaviour")
-        for rule, points, n in sums.select("rule", "thousandths", "n").iter_rows()
-        if n
-    ]
-    over = row["behaviours_capped"] - row["behaviours_raw"]
-    lines.extend(_taken(f"behaviours capped at {card.behaviours_cap}", over, "cap"))
-    lost = row["behaviours"] - row["behaviours_capped"]
-    lines.extend(_taken(_decay_item(card, row), lost, "decay"))
-    return lines
+def _behaviour_lines(standing: Standings, i: int) -> Iterator[LedgerLine]:
+    card, walked, totals = standing.card, standing.walked, standing.totals
+    of_group = dict.fromkeys(card.groups, 0)
+    for rule, found in zip(card.behaviours, walked.of_rules[i].tolist(), strict=True):
+        if not found[N]:
+            continue
+        item = rule.item
+        yield LedgerLine(item, from_thousandths(found[RAW]), found[N], "behaviour", item)
+        yield from _taken(f"{item}: above the cap of a day", found[CUT], "cap", f"day {item}")
+        yield from _taken(f"{item}: faded with age", found[LOST], "decay", item)
+        if rule.group:
+            of_group[rule.group] += found[RAW] + found[CUT] + found[LOST]
+    for group, points in of_group.items():
+        if (cap := card.group_caps.get(group)) is None:
+            continue
+        over = min(0, to_thousandths(cap) - points)
+        yield from _taken(f"{group} capped at {cap}", over, "cap", f"group {group}")
+    over = int(totals.behaviours_capped[i] - walked.grouped[i])
+    yield from _taken(f"behaviours capped at {card.behaviours_cap}", over, "cap", BEHAVIOURS)
+    lost = int(totals.behaviours[i] - totals.behaviours_capped[i])
+    yield from _taken(_decay_item(standing, i), lost, "decay", BEHAVIOURS)
 
 
-def _decay_item(card: Scorecard, row: dict[str, Any]) -> str:
-    if row["last_activity"] is None:
+def _decay_item(standing: Standings, i: int) -> str:
+    active = int(standing.walked.last_activity[i])
+    if active == NEVER:
         return "decay"
-    days = (row["as_of"] - row["last_activity"]).days
-    reset_days = card.decay.reset_days if isinstance(card.decay, SilenceDecay) else None
+    days = (int(standing.now[i]) - active) // DAY_US
+    decay = standing.card.decay
+    reset_days = decay.reset_days if isinstance(decay, SilenceDecay) else None
     if reset_days is not None and days >= reset_days:
         return f"behaviours reset after {days} days without activity"
-    kept = from_thousandths(row["factor"])
+    kept = from_thousandths(int(standing.totals.factor[i]))
     return f"behaviours times {kept} after {days} days without activity"

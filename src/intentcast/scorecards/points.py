@@ -7,7 +7,11 @@ thousandth; only the edge turns them into numbers again: a `Decimal` in a ledger
 
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 THOUSANDTHS = 1000
 
@@ -29,10 +33,10 @@ def as_points(thousandths: pl.Series) -> pl.Series:
     return pl.Series(thousandths.name, thousandths.to_numpy() / THOUSANDTHS, dtype=pl.Float64)
 
 
-def scaled(thousandths: pl.Expr, factor: pl.Expr) -> pl.Expr:
+def scaled(thousandths: Ints, factor: Ints) -> Ints:
     """Multiply points by a factor in thousandths, rounded half up to a whole thousandth.
 
-    `floor((points · factor + 500) / 1000)`: rises with both, so a factor that falls never raises
-    points. Stays within 64 bits up to 9·10¹² points.
+    `floor((points · factor + 500) / 1000)`: rises with both where points are not negative, so a
+    factor that falls never raises them. Stays within 64 bits up to 9·10¹² points.
     """
     return (thousandths * factor + THOUSANDTHS // 2) // THOUSANDTHS

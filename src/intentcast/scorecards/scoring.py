@@ -3,8 +3,8 @@
 import polars as pl
 
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.points import as_points
-from intentcast.scorecards.standing import stand
+from intentcast.scorecards.points import as_points, to_thousandths
+from intentcast.scorecards.standing import stand, tier_names
 from intentcast.sources import Dataset
 
 
@@ -18,15 +18,27 @@ def score_snapshots(card: Scorecard, dataset: Dataset, snapshots: pl.DataFrame) 
 
     Returns:
         The same rows in the same order: `lead_id`, `as_of`; `attribute_points` (after caps),
-        `behaviour_points` (after cap and decay) and `score`, Float64 of exact thousandths; `tier`
-        (cold, warm, hot or out).
+        `behaviour_points` (after caps and decay) and `score`, Float64 of exact thousandths; `tier`
+        (cold, warm, hot or out); and `grade` (null below the lowest) if the card has grades.
     """
-    rows = stand(card, dataset, snapshots).rows
-    return rows.select(
+    standing = stand(card, dataset, snapshots, by_rule=False)
+    fit, totals = standing.fit_points, standing.totals
+    scores = snapshots.select(
         "lead_id",
         "as_of",
-        attribute_points=as_points(rows["attributes"]),
-        behaviour_points=as_points(rows["behaviours"]),
-        score=as_points(rows["total"]),
-        tier="tier",
+        attribute_points=as_points(pl.Series(fit.capped)),
+        behaviour_points=as_points(pl.Series(totals.behaviours)),
+        score=as_points(pl.Series(totals.total)),
+        tier=tier_names(totals),
     )
+    return (
+        scores.with_columns(grade=_grades(card, pl.Series(fit.capped))) if card.grades else scores
+    )
+
+
+def _grades(card: Scorecard, attributes: pl.Series) -> pl.Expr:
+    grade = pl.lit(None, dtype=pl.String)
+    for letter, needed in reversed(card.grades.items()):
+        reached = pl.lit(attributes >= to_thousandths(needed))
+        grade = pl.when(reached).then(pl.lit(letter)).otherwise(grade)
+    return grade

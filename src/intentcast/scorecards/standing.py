@@ -1,124 +1,154 @@
 """Where each lead stands at an as-of time: the one computation behind scores and ledgers.
 
-All points here are Int64 thousandths. A running total of awards per lead is joined to each
-snapshot by time: the latest row known strictly before the as-of time.
+All points here are Int64 thousandths.
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from functools import cached_property
 
 import polars as pl
 
-from intentcast.scorecards.awards import behaviour_awards
+from intentcast.contracts import INSTANT
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.fit import attribute_points
-from intentcast.scorecards.history import OF_EPOCH, OF_LEAD, known_history
-from intentcast.scorecards.points import scaled, to_thousandths
+from intentcast.scorecards.fit import (
+    Fit,
+    FitPoints,
+    axis_column,
+    band_column,
+    fit_points,
+    read_attributes,
+)
+from intentcast.scorecards.history import micros, read_events
+from intentcast.scorecards.kernel import NEVER, Flags, Ints, Moments, N, Walked, walk
+from intentcast.scorecards.rulebook import rulebook
+from intentcast.scorecards.sticky import were_hot
+from intentcast.scorecards.totals import HOT, OUT, TIERS, Totals, total_up
 from intentcast.sources import Dataset
 
 
 @dataclass(frozen=True)
 class Standings:
-    """Where leads stand, and the awards that brought them there.
+    """Where leads stand, and what brought them there; row i is of snapshot i.
 
     Attributes:
-        rows: One row per snapshot, in their order: its columns; from `attribute_points` the bands,
-            axes, `attributes_raw` and `attributes`; `epoch` and `last_activity` (null without
-            any event); `behaviours_raw` (sum of awards), `behaviours_capped`, `behaviours` (after
-            decay); `total_raw`, `total`; `tier`.
-        awards: From `behaviour_awards`.
+        card: The points table.
+        snapshots: `lead_id`, `as_of`, `account_id`; None of a history that came without tables.
+        now: Microseconds as of which ages and silences are.
+        fit: Attributes.
+        fit_points: Their points.
+        walked: Behaviour points, by rule if asked for.
+        totals: Score and class.
     """
 
-    rows: pl.DataFrame
-    awards: pl.DataFrame
+    card: Scorecard
+    snapshots: pl.DataFrame | None
+    now: Ints
+    fit: Fit
+    fit_points: FitPoints
+    walked: Walked
+    totals: Totals
 
+    @cached_property
+    def counts(self) -> Ints:
+        """How often each behaviour rule was met and still counts, shape (n, n_rules).
 
-def stand(card: Scorecard, dataset: Dataset, snapshots: pl.DataFrame) -> Standings:
-    """Compute where each lead stands at its as-of time."""
-    reset_days = card.decay.forgets_after_days
-    history = known_history(dataset, snapshots, inactive=card.opt_out, reset_days=reset_days)
-    awards = behaviour_awards(card, history)
-    rows = attribute_points(card, dataset, snapshots.select("lead_id", "as_of", "account_id"))
-    # Every join keeps the order of the snapshots.
-    rows = rows.join(_opted_out_at(card, history), on="lead_id", how="left", maintain_order="left")
-    rows = _joined_before(rows, _running_totals(card, history, awards))
-    return Standings(_classed(card, _totalled(card, rows)), awards)
+        Needs `by_rule`.
+        """
+        return self.walked.of_rules[:, :, N]
 
+    @cached_property
+    def points(self) -> Ints:
+        """Thousandths of each rule after daily caps and the decay of matches, shape (n, n_rules).
 
-def _opted_out_at(card: Scorecard, history: pl.DataFrame) -> pl.DataFrame:
-    opted_out = history.filter(pl.col("event_type").is_in(card.opt_out))
-    return opted_out.group_by("lead_id").agg(opted_out_at=pl.col("known_at").min())
+        Needs `by_rule`.
+        """
+        found: Ints = self.walked.of_rules[:, :, N + 1 :].sum(axis=2)
+        return found
 
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """One row per snapshot, in their order.
 
-def _running_totals(card: Scorecard, history: pl.DataFrame, awards: pl.DataFrame) -> pl.DataFrame:
-    """Points, latest activity and immediate events after each change, sorted by lead and time."""
-    is_immediate = pl.col("event_type").is_in(card.immediate) & ~pl.col("is_forgotten")
-    done = history.select(
-        *OF_EPOCH,
-        "known_at",
-        "last_activity",
-        thousandths=pl.lit(0, dtype=pl.Int64),
-        n_immediate=is_immediate.cast(pl.UInt32),
-    )
-    earned = awards.select(*OF_EPOCH, "known_at", "thousandths")
-    return (
-        pl.concat([done, earned], how="diagonal")
-        .sort("lead_id", "known_at", "epoch")
-        # A colleague may complete an award of an epoch that is over: it comes too late.
-        .filter(pl.col("epoch") >= pl.col("epoch").cum_max().over(OF_LEAD))
-        .with_columns(
-            behaviours_raw=pl.col("thousandths").cum_sum().over(OF_EPOCH),
-            n_immediate=pl.col("n_immediate").fill_null(0).cum_sum().over(OF_EPOCH),
-            last_activity=pl.col("last_activity").cum_max().forward_fill().over(OF_LEAD),
+        Its columns; for each axis its `band_column` (null where no band matches) and its
+        `axis_column`; `attributes_raw`, the sum of axes after their caps, and `attributes`;
+        `epoch` and `last_activity` (null without any event); `behaviours_raw` (sum of awards),
+        `behaviours_capped`, `behaviours` (after the factor of a silence); `factor`; `total_raw`,
+        `total`; `tier`.
+        """
+        fit, walked, totals = self.fit_points, self.walked, self.totals
+        active, epoch = walked.last_activity, walked.epoch
+        bands = {
+            band_column(axis): _or_null(self.fit.bands[:, i], self.fit.bands[:, i] < 0)
+            for i, axis in enumerate(self.card.axes)
+        }
+        axes = {axis_column(axis): fit.axes[:, i] for i, axis in enumerate(self.card.axes)}
+        assert self.snapshots is not None, "there is no table of a single history"
+        return self.snapshots.with_columns(
+            **bands,
+            **{name: pl.Series(values) for name, values in axes.items()},
+            attributes_raw=pl.Series(fit.raw),
+            attributes=pl.Series(fit.capped),
+            epoch=_or_null(epoch, epoch < 0).cast(pl.UInt32),
+            last_activity=_or_null(active, active == NEVER).cast(INSTANT),
+            behaviours_raw=pl.Series(walked.earned),
+            behaviours_capped=pl.Series(totals.behaviours_capped),
+            behaviours=pl.Series(totals.behaviours),
+            factor=pl.Series(totals.factor),
+            total_raw=pl.Series(totals.total_raw),
+            total=pl.Series(totals.total),
+            tier=tier_names(totals),
         )
-        .drop("thousandths")
-    )
 
 
-def _joined_before(rows: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:
-    """Give each snapshot the latest total known strictly before its as-of time."""
-    return (
-        rows.with_row_index("position")
-        .sort("as_of")
-        .join_asof(
-            totals.sort("known_at", maintain_order=True),
-            left_on="as_of",
-            right_on="known_at",
-            by="lead_id",
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,  # both are sorted just above
-        )
-        .sort("position")
-        .drop("position", "known_at")
-    )
+def _or_null(values: Ints, is_null: Flags) -> pl.Series:
+    found = pl.Series(values)
+    return found.set(pl.Series(is_null), None)
 
 
-def _totalled(card: Scorecard, rows: pl.DataFrame) -> pl.DataFrame:
-    factor = card.decay.factor(pl.col("as_of") - pl.col("last_activity"))
-    return (
-        rows.with_columns(pl.col("behaviours_raw").fill_null(0), factor=factor)
-        .with_columns(behaviours_capped=_up_to(card.behaviours_cap, "behaviours_raw"))
-        .with_columns(behaviours=scaled(pl.col("behaviours_capped"), pl.col("factor")))
-        .with_columns(total_raw=pl.col("attributes") + pl.col("behaviours"))
-        .with_columns(total=_up_to(card.total_cap, "total_raw"))
-    )
+def tier_names(totals: Totals) -> pl.Series:
+    """Return the classes as words."""
+    return pl.Series(totals.tier).replace_strict(dict(enumerate(TIERS)), return_dtype=pl.String)
 
 
-def _up_to(cap: Decimal | None, column: str) -> pl.Expr:
-    points = pl.col(column)
-    return points if cap is None else points.clip(upper_bound=to_thousandths(cap))
+def stand(
+    card: Scorecard,
+    dataset: Dataset,
+    snapshots: pl.DataFrame,
+    *,
+    by_rule: bool = True,
+    now: Ints | None = None,
+    known_before: Ints | None = None,
+) -> Standings:
+    """Compute where each lead stands.
+
+    Args:
+        card: The points table.
+        dataset: Events, leads, accounts and changes of attributes.
+        snapshots: `lead_id`, `as_of`, `account_id`; attributes are those known before `as_of`.
+        by_rule: Whether the points of each rule are kept.
+        now: Microseconds as of which ages and silences are; the as-of times if not given.
+        known_before: Microseconds before which events must be known; likewise.
+    """
+    book = rulebook(card)
+    snapshots = snapshots.select("lead_id", "as_of", "account_id")
+    as_of = micros(snapshots["as_of"])
+    now = as_of if now is None else now
+    before = as_of if known_before is None else known_before
+    latest = int(before.max()) if len(before) else 0
+    events, signatures, lead = read_events(book, dataset, snapshots, before=latest)
+    fit = read_attributes(book, dataset, snapshots)
+    moments = Moments(lead, before, now, fit.switch, fit.is_on)
+    walked = walk(book.rules, signatures, events, moments, by_rule=by_rule)
+    points = fit_points(card, fit.bands)
+    totals = total_up(card, points, walked, now)
+    if card.classes.sticky:
+        stuck = were_hot(book, dataset, snapshots, signatures, events, moments)
+        totals = stuck_to(totals, stuck)
+    return Standings(card, snapshots, now, fit, points, walked, totals)
 
 
-def _classed(card: Scorecard, rows: pl.DataFrame) -> pl.DataFrame:
-    classes = card.classes
-    fits = pl.col("attributes") >= to_thousandths(classes.hot_needs_attributes)
-    is_hot = (pl.col("total") >= to_thousandths(classes.hot)) & fits
-    is_urgent = (pl.col("n_immediate").fill_null(0) > 0) & (pl.col("factor") > 0)
-    has_left = (pl.col("opted_out_at") < pl.col("as_of")).fill_null(value=False)
-    tier: pl.Expr = pl.lit("cold")
-    if classes.warm is not None:
-        is_warm = pl.col("total") >= to_thousandths(classes.warm)
-        tier = pl.when(is_warm).then(pl.lit("warm")).otherwise(tier)
-    tier = pl.when(is_hot | is_urgent).then(pl.lit("hot")).otherwise(tier)
-    return rows.with_columns(tier=pl.when(has_left).then(pl.lit("out")).otherwise(tier))
+def stuck_to(totals: Totals, was_hot: Flags) -> Totals:
+    """Return totals whose leads are hot if they were before, unless they opted out."""
+    tier = totals.tier.copy()
+    tier[was_hot & (tier != OUT)] = HOT
+    return totals._replace(tier=tier)
