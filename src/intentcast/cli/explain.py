@@ -164,6 +164,8 @@ def changes_in_words(found: dict[str, Any]) -> list[str]:
 
 def in_words(found: dict[str, Any]) -> list[str]:
     """Return an answer as lines of at most 80 columns."""
+    from intentcast.packet import packet_lines
+
     chances = "; ".join(
         f"{percent(p['probability'])} within {p['horizon_days']} days "
         f"({percent(p['low'])} to {percent(p['high'])})"
@@ -181,7 +183,10 @@ def in_words(found: dict[str, Any]) -> list[str]:
     lines.append(f"Hand-off to sales: {'ready' if handoff['ready'] else 'not yet'}")
     for criterion in handoff["criteria"]:
         met = "yes" if criterion["met"] else "no"
-        lines.append(f"  {criterion['name']}: {met} ({criterion['detail']})")
+        asked = "" if criterion["needed"] else "; not asked here"
+        lines.append(f"  {criterion['name']}: {met} ({criterion['detail']}{asked})")
+    if packet := found["packet"]:
+        lines += ["For sales:", *packet_lines(packet)]
     if rules := found["rules"]:
         lines.append(f"Points ({rules['scorecard']}): {rules['score']:g}, {rules['tier']}")
         lines += [f"  {line['points']:>8g}  {line['item']}" for line in rules["ledger"]]
