@@ -20,6 +20,7 @@ from intentcast.config import (
 from intentcast.evaluation.backtest import run_backtest
 from intentcast.handoff import HandoffSettings
 from intentcast.packaging import package
+from intentcast.propensity import CONTENDERS
 from intentcast.scorecards import dataset_scorecards, read_scorecard
 from intentcast.scoring import load_bundle
 from intentcast.shipped import shipped
@@ -90,7 +91,9 @@ def world_times():
 @functools.cache
 def trained():
     data = world()
-    return fit_model(data, times=world_times(), known_by=data.data_cutoff, config=CONFIG)
+    return fit_model(
+        data, times=world_times(), known_by=data.data_cutoff, config=CONFIG, contenders=CONTENDERS
+    )
 
 
 def trained_as(step):

@@ -10,6 +10,7 @@ import pytest
 from intentcast.config import LearnerConfig, read_settings
 from intentcast.handoff import HandoffSettings
 from intentcast.packaging import package
+from intentcast.propensity import CONTENDERS
 from intentcast.scorecards import dataset_scorecards
 from intentcast.shipped import shipped
 from intentcast.simulation import simulate, write_world
@@ -45,6 +46,7 @@ def world(tmp_path_factory):
         times=as_of_times(cohort_span(dataset), 28),
         known_by=dataset.data_cutoff,
         config=LearnerConfig.model_validate(QUICK),
+        contenders=CONTENDERS,
     )
     handoff = shipped("handoff.toml", in_checkout="models/handoff.toml")
     bundles = [

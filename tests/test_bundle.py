@@ -15,9 +15,10 @@ import pytest
 from intentcast.bundle import BundleContents, read_bundle, write_bundle
 from intentcast.cli.console import newest_bundle
 from intentcast.config import BoosterSettings
-from intentcast.errors import BundleError, InputError
+from intentcast.errors import BundleError, InputError, RefusedError
 from intentcast.propensity import BoosterModel
 from intentcast.propensity.booster import fit_booster
+from intentcast.propensity.horizons import predict_horizons
 from intentcast.scoring import load_bundle, predict, score
 from intentcast.trees import checked_trees
 from tests.fixtures_world import (
@@ -32,7 +33,7 @@ from tests.fixtures_world import (
     world_snapshots,
 )
 
-STEPS = ("logistic", "lightgbm")
+STEPS = ("logistic", "lightgbm", "hazard", "blend")
 FILES = {
     step: sorted(p.name for p in bundle_folder(step).iterdir() if p.name != "manifest.json")
     for step in STEPS
@@ -139,6 +140,8 @@ def test_the_files_are_those_of_the_format():
     }  # fmt: skip
     assert set(FILES["logistic"]) == common | {"logistic.json"}
     assert set(FILES["lightgbm"]) == common | {"model.txt", "model_30d.txt"}
+    assert set(FILES["hazard"]) == common | {"model.txt", "hazard.json"}
+    assert set(FILES["blend"]) == common | {"model.txt", "hazard.json", "logistic.json"}
 
 
 @pytest.mark.parametrize(("step", "name"), EVERY_FILE)
@@ -351,8 +354,8 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):
 
 def test_another_format_is_refused(copy):
     folder = copy()
-    write_manifest(folder, manifest_of(folder) | {"format": 3})
-    with pytest.raises(BundleError, match="bundle format 3"):
+    write_manifest(folder, manifest_of(folder) | {"format": 2})
+    with pytest.raises(BundleError, match="bundle format 2"):
         read_bundle(folder)
 
 
@@ -545,3 +548,53 @@ def test_loading_twice_gives_the_same_scores():
         score(bundle("lightgbm"), world(), world_snapshots())
     )
     assert world_snapshots()["as_of"].unique().to_list() == [AS_OF]
+
+
+# The hazard model's parts.
+
+
+@pytest.mark.parametrize("step", ["hazard", "blend"])
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        ("hazard.json", lambda raw: raw.update(baseline=[0.0]), "baselines for"),
+        ("hazard.json", lambda raw: raw["edges_days"].reverse(), "do not rise from 0"),
+        ("hazard.json", lambda raw: {"baseline": raw["baseline"]}, "KeyError: 'edges_days'"),
+        (
+            "hazard.json",
+            lambda raw: raw.update(edges_days=[0, 7, 15, 30, 60]),
+            "no interval for 90 days",
+        ),
+    ],
+)
+def test_damaged_intervals_are_refused(copy, step, name, change, found):
+    folder = copy(step)
+    change_json(folder, name, change)
+    with pytest.raises(BundleError, match=found):
+        load_bundle(folder)
+
+
+def test_another_baseline_gives_other_answers_and_is_refused(copy):
+    folder = copy("hazard")
+    change_json(
+        folder, "hazard.json", lambda raw: raw["baseline"].append(raw["baseline"].pop() + 1)
+    )
+    with pytest.raises(BundleError, match="a golden row's probability off by"):
+        load_bundle(folder)
+
+
+def test_trees_of_a_hazard_model_need_the_intervals_number(copy):
+    """The trees of one horizon have a feature less."""
+    folder = copy("hazard")
+    reseal(folder, "model.txt", (bundle_folder("lightgbm") / "model.txt").read_bytes())
+    with pytest.raises(BundleError, match="max_feature_idx"):
+        load_bundle(folder)
+
+
+def test_a_bundle_is_asked_at_any_horizon_up_to_its_longest():
+    features, learnt = predict(bundle("hazard"), world(), world_snapshots())
+    asked = predict_horizons(bundle("hazard").models, features, [10, 30, 45, 90])
+    assert (np.diff(asked.probabilities, axis=1) >= 0).all()
+    assert (asked.probabilities[:, [1, 3]] == learnt.probabilities).all()
+    with pytest.raises(RefusedError, match="from 1 to 90 days"):
+        predict_horizons(bundle("hazard").models, features, [91])

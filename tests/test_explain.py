@@ -354,7 +354,7 @@ def test_the_average_leads_log_odds_are_no_reason():
 
 
 @pytest.mark.usefixtures("show_all")
-@pytest.mark.parametrize("step", ["logistic", "lightgbm"])
+@pytest.mark.parametrize("step", ["logistic", "lightgbm", "hazard", "blend"])
 def test_contributions_of_all_groups_and_the_base_sum_to_the_log_odds(step):
     loaded = bundle(step)
     snapshots = world_snapshots().head(40)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.labels import label_periods, label_snapshots, was_at_risk
 from tests.conftest import DAY, at, outcome
 
 AS_OF = at("2024-03-04")
@@ -153,3 +153,85 @@ def test_a_label_waits_for_the_delay_with_which_outcomes_are_told(make_dataset):
     for known_by, mature in ((ends + DAY, False), (ends + 2 * DAY, True)):
         label = label_snapshots(snapshots, dataset, horizon_days=30, known_by=known_by)
         assert label.is_not_null().to_list() == [mature]
+
+
+# Intervals
+
+EDGES = (0, 15, 30, 60)
+
+
+def periods(dataset, *moments, known_by=LATER, lead_id="L1"):
+    frame = snapshots(*(moments or [AS_OF]), lead_id=lead_id)
+    found = label_periods(frame, dataset, edges_days=EDGES, known_by=known_by)
+    return list(found.select("n_over", "converted_in").iter_rows())
+
+
+@pytest.mark.parametrize(
+    ("converted", "interval"),
+    [
+        ("2024-03-04T00:00:00", 0),
+        ("2024-03-18T23:59:59.999999", 0),
+        ("2024-03-19T00:00:00", 1),
+        ("2024-04-03T00:00:00", 2),
+        ("2024-05-02T23:59:59.999999", 2),
+        ("2024-05-03T00:00:00", 3),
+        ("2024-03-03T23:59:59.999999", 3),
+    ],
+)
+def test_an_interval_includes_its_start_and_not_its_end(make_dataset, converted, interval):
+    assert periods(make_dataset(outcomes=[outcome("L1", converted)])) == [(3, interval)]
+
+
+@pytest.mark.parametrize(
+    ("known_by", "expected"),
+    [
+        ("2024-03-18", (0, 3)),
+        ("2024-03-19", (1, 3)),
+        ("2024-04-02", (1, 3)),
+        ("2024-04-03", (2, 1)),
+        ("2024-05-03", (3, 1)),
+    ],
+)
+def test_a_partial_interval_tells_neither_silence_nor_conversion(make_dataset, known_by, expected):
+    """The conversion is of 25 March, in the second interval, and known on the day."""
+    dataset = make_dataset(outcomes=[outcome("L1", "2024-03-25")])
+    assert periods(dataset, known_by=at(known_by)) == [expected]
+
+
+def test_who_is_lost_stays_as_one_that_did_not_convert(make_dataset):
+    lost = make_dataset(outcomes=[outcome("L1", AS_OF + DAY, "lost")])
+    back = make_dataset(
+        outcomes=[outcome("L1", AS_OF + DAY, "lost"), outcome("L1", AS_OF + 40 * DAY, "won")]
+    )
+    assert periods(lost) == [(3, 3)]
+    assert periods(back) == [(3, 2)]
+
+
+def test_the_first_of_recurring_conversions_after_each_as_of_time_counts(make_dataset):
+    dataset = make_dataset(
+        outcomes=[outcome("L1", AS_OF + DAY), outcome("L1", AS_OF + 50 * DAY)],
+        settings={"conversion": {"recurring": True}},
+    )
+    moments = [AS_OF + d * DAY for d in (-20, 0, 2, 30, 51)]
+    assert [at for _, at in periods(dataset, *moments)] == [1, 0, 2, 1, 3]
+
+
+@given(
+    st.lists(st.tuples(days, st.integers(0, 30)), max_size=5),
+    st.lists(days, min_size=1, max_size=5),
+    st.integers(20, 200),
+    st.sampled_from([0, 36]),
+)
+def test_intervals_say_at_each_edge_what_the_label_says(
+    make_dataset, conversions, moments, known_by, delay
+):
+    rows = [outcome("L1", AS_OF + o * DAY, recorded_at=AS_OF + (o + lag) * DAY)
+            for o, lag in conversions]  # fmt: skip
+    dataset = make_dataset(outcomes=rows, settings={"source_delay_hours": {"outcomes": delay}})
+    moved = [AS_OF + t * DAY for t in moments]
+    known = AS_OF + known_by * DAY
+    found = periods(dataset, *moved, known_by=known)
+    for k, edge in enumerate(EDGES[1:]):
+        frame = snapshots(*moved)
+        labels = label_snapshots(frame, dataset, horizon_days=edge, known_by=known).to_list()
+        assert labels == [None if n_over <= k else first <= k for n_over, first in found]

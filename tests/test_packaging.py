@@ -17,7 +17,7 @@ from tests.fixtures_world import (
     world_times,
 )
 
-STEPS = ("logistic", "lightgbm")
+STEPS = ("logistic", "lightgbm", "hazard", "blend")
 
 
 def contents(folder):

@@ -1,6 +1,7 @@
 """Calibration: a rising map, kept only where it helps, with an interval that holds."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intentcast.propensity import Calibrator
-from intentcast.propensity.calibration import fit_calibrator, fit_platt, platt_covariance
+from intentcast.propensity.calibration import (
+    _fitted,
+    fit_calibrator,
+    fit_platt,
+    fit_rising_platt,
+    platt_covariance,
+)
+from intentcast.propensity.isotonic import isotonic_widths
+from intentcast.propensity.logit_maps import beta_design, fit_map, map_covariance
 from intentcast.propensity.margins import logit, sigmoid
 
 
@@ -93,8 +102,9 @@ def test_what_is_calibrated_already_is_left_alone():
 def test_what_is_not_is_mapped_and_does_better_on_new_leads(a, b):
     for seed in range(5):
         calibrator = fit(seed, 2500, a=a, b=b)
-        assert calibrator.kind == "platt"
-        assert (calibrator.intercept, calibrator.slope) == pytest.approx((a, b), abs=0.35)
+        assert calibrator.kind in ("platt", "beta")
+        if calibrator.kind == "platt":
+            assert (calibrator.intercept, calibrator.slope) == pytest.approx((a, b), abs=0.35)
         margins, converted, *_ = drawn(1000 + seed, 20_000, a=a, b=b)
         after = log_loss(calibrator.probabilities(margins), converted)
         assert after < log_loss(sigmoid(margins), converted)
@@ -115,9 +125,55 @@ def test_many_converting_accounts_allow_a_map_of_any_rising_shape():
 
 
 def test_rows_of_one_account_do_not_make_many_accounts():
-    many = fit(3, 4000, a=-1.0, isotonic_from=500)
-    few = fit(3, 4000, a=-1.0, isotonic_from=500, per_account=40)
-    assert (many.kind, few.kind) == ("isotonic", "platt")
+    def plateau(margins):
+        return 0.05 + 0.6 * sigmoid(8 * (margins + 0.5))
+
+    many = fit(3, 8000, shape=plateau, isotonic_from=500)
+    few = fit(3, 8000, shape=plateau, isotonic_from=500, per_account=40)
+    assert many.kind == "isotonic"
+    assert few.kind in ("platt", "beta")
+
+
+def bent(margins):
+    return sigmoid(beta_design(margins) @ [0.5, 0.3, 2.5])
+
+
+def test_what_bends_one_end_only_gets_the_beta_map():
+    """Small probabilities are nearly right, large ones far from it: one slope cannot say that."""
+    kinds = [fit(seed, 6000, shape=bent).kind for seed in range(8)]
+    assert kinds.count("beta") >= 6
+    calibrator = fit(kinds.index("beta"), 6000, shape=bent)
+    assert calibrator.covariance.shape == (3, 3)
+    margins, converted, *_ = drawn(77, 20_000, shape=bent)
+    platt = sigmoid(np.array(fit_platt(margins, converted)) @ [np.ones_like(margins), margins])
+    assert log_loss(calibrator.probabilities(margins), converted) < log_loss(platt, converted)
+
+
+def test_a_beta_map_with_one_slope_for_both_ends_is_platts():
+    margins = np.linspace(-6, 6, 41)
+    design = beta_design(margins)
+    np.testing.assert_allclose(design @ [-0.4, 0.7, 0.7], -0.4 + 0.7 * margins, atol=1e-12)
+
+
+def test_the_coefficients_of_a_beta_map_are_recovered():
+    rng = np.random.default_rng(5)
+    margins = rng.normal(0, 2.5, 200_000)
+    truth = np.array([0.3, 1.4, 0.5])
+    converted = (rng.random(len(margins)) < sigmoid(beta_design(margins) @ truth)).astype(float)
+    found = fit_map(beta_design(margins), converted)
+    np.testing.assert_allclose(found, truth, atol=0.06)
+    covariance = map_covariance(beta_design(margins), converted, np.arange(len(margins)), found)
+    assert (np.abs(found - truth) < 4 * np.sqrt(np.diag(covariance))).all()
+
+
+def test_a_flat_line_takes_the_place_of_one_that_would_fall():
+    rng = np.random.default_rng(2)
+    margins = rng.normal(size=400)
+    converted = (rng.random(400) < sigmoid(-2.0 * margins)).astype(float)
+    flat = fit_rising_platt(margins, converted, np.arange(400))
+    assert flat.slope == 0.0
+    share = (converted.sum() + 0.5) / 401
+    np.testing.assert_allclose(flat.probabilities(margins), share)
 
 
 def test_too_few_conversions_or_others_give_no_map():
@@ -132,7 +188,7 @@ def test_one_as_of_time_is_judged_across_accounts():
     one_time = fit_calibrator(
         margins, converted, accounts, np.zeros_like(times), isotonic_from=10**9, min_converted=30
     )
-    assert one_time.kind == "platt"
+    assert one_time.kind in ("platt", "beta")
 
 
 def test_the_slice_is_counted():
@@ -150,7 +206,10 @@ def some_calibrators():
     return {
         "none": fit(next(i for i in range(30) if fit(i, 800).kind == "none"), 800),
         "platt": fit(1, 2000, a=-1.5, b=0.5),
-        "isotonic": fit(1, 3000, a=-1.0, b=2.0, isotonic_from=100),
+        "isotonic": fit(
+            3, 8000, shape=lambda m: 0.05 + 0.6 * sigmoid(8 * (m + 0.5)), isotonic_from=500
+        ),
+        "beta": fit(1, 6000, shape=bent),
         "steps": fit(3, 8000, shape=lambda m: 0.05 + 0.6 * (m > 0), isotonic_from=500),
     }
 
@@ -161,7 +220,7 @@ margins_drawn = st.lists(st.floats(-40, 40), min_size=2, max_size=30)
 
 
 def test_every_kind_is_tried():
-    assert {c.kind for c in CALIBRATORS.values()} == {"none", "platt", "isotonic"}
+    assert {c.kind for c in CALIBRATORS.values()} == {"none", "platt", "beta", "isotonic"}
 
 
 @given(kinds, margins_drawn)
@@ -245,12 +304,18 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     held = []
     for seed in range(300):
         calibrator = fit(10_000 + seed, 1800, a=-1.5, b=0.6, per_account=3)
-        assert calibrator.kind == "platt"
+        assert calibrator.kind in ("platt", "beta")
         low, high = calibrator.interval(at)
         held.append((low <= truth) & (truth <= high))
     coverage = np.mean(held, axis=0)
     assert (coverage >= 0.90).all(), coverage
     assert (coverage <= 0.99).all(), coverage
+
+
+def isotonic_map(margins, converted, accounts):
+    fitted = _fitted("isotonic", margins, converted, accounts)
+    grid, below, above = isotonic_widths(margins, converted, accounts, seed=7)
+    return replace(fitted, grid=grid, below=below, above=above)
 
 
 @pytest.mark.slow
@@ -263,8 +328,8 @@ def test_the_interval_of_an_isotonic_map_covers_the_truth_about_as_often_as_it_s
     points = np.array([-3.0, -2.0, -1.0, 0.0, 1.0])
     covered, n = np.zeros(len(points)), 60
     for seed in range(n):
-        fitted = fit(seed, 4000, isotonic_from=200, shape=shape, per_account=2)
-        assert fitted.kind in ("isotonic", "none")
+        # The map itself, whether or not a simpler one would have been kept.
+        fitted = isotonic_map(*drawn(seed, 4000, shape=shape, per_account=2)[:3])
         low, high = fitted.interval(points)
         covered += (low <= shape(points)) & (shape(points) <= high)
     assert (covered / n >= 0.85).all()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intentcast.errors import RefusedError
-from intentcast.propensity import STEPS
+from intentcast.propensity import LADDER, STEPS, interval_edges
 from intentcast.sources import load_dataset
 from intentcast.training import account_numbers, fit_model
 from tests.fixtures_world import (
@@ -40,12 +40,16 @@ def everything(model, features):
     """All numbers that a model gives for some features, whatever its step."""
     return {
         (step, days): part
-        for step in STEPS
+        for step in LADDER
         for days, horizon in model.step(step).items()
         for part in [
             np.column_stack([horizon.learner.margins(features), *horizon.interval(features)])
         ]
     }
+
+
+def hazard_of(model):
+    return model.step("hazard")[HORIZONS[-1]].learner.hazard
 
 
 def same(one, other):
@@ -55,14 +59,19 @@ def same(one, other):
         one.features.names == other.features.names
         and np.array_equal(features, other.features.values, equal_nan=True)
         and all((left[key] == right[key]).all() for key in left)
+        and hazard_of(one).text == hazard_of(other).text
+        and hazard_of(one).to_json() == hazard_of(other).to_json()
         and one.tiers == other.tiers
     )
 
 
-def test_only_as_of_times_whose_shortest_horizon_is_over_are_learnt_from():
+def test_only_as_of_times_of_which_an_interval_is_over_are_learnt_from():
     model = early()
     assert model.known_by == EARLY
-    assert model.snapshots["as_of"].max() + timedelta(days=HORIZONS[0]) <= EARLY
+    first = timedelta(days=interval_edges(HORIZONS)[1])
+    latest = max(t for t in world_times() if t + first <= EARLY)
+    assert model.snapshots["as_of"].max() == latest
+    assert latest + timedelta(days=HORIZONS[0]) > EARLY
     assert model.n_snapshots == len(model.snapshots) == len(model.features.values)
 
 
@@ -83,10 +92,12 @@ def test_one_step_serves_every_horizon():
         assert {used.step for used in champion.values()} == {step}
 
 
-def test_the_champion_is_the_step_of_least_log_loss_out_of_sample():
+def test_the_champion_is_the_step_chosen_at_the_primary_horizon():
+    choice = trained().fitted[HORIZONS[-1]].choice
     for fitted in trained().fitted.values():
-        assert fitted.champion == min(fitted.log_loss, key=fitted.log_loss.get)
-        assert fitted.champion in fitted.reason
+        assert fitted.champion == choice.step
+        assert fitted.reason.startswith(choice.reason)
+        assert choice.step in fitted.reason
 
 
 def test_as_of_times_are_thinned_to_the_row_limit_from_the_latest_back():
@@ -143,7 +154,7 @@ def test_words_and_levels_that_appear_later_are_in_no_vocabulary():
 def test_another_seed_learns_other_trees():
     features = early().features.doubles
     one, other = (
-        model.step("lightgbm")[90].learner.margins(features) for model in (early(), fit(seed=8))
+        model.step("hazard")[90].learner.margins(features) for model in (early(), fit(seed=8))
     )
     assert (one != other).any()
 

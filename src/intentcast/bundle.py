@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from intentcast.config import DatasetConfig
+from intentcast.config import DatasetConfig, LearnerConfig
 from intentcast.errors import BundleError, IntentcastError
 from intentcast.features import FeatureSpec, Featurizer, ThemeModel
 from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
-from intentcast.propensity import BoosterModel, Calibrator, HorizonModel, LogisticModel
+from intentcast.learner_files import learner_files, read_learners
+from intentcast.propensity import Calibrator, HorizonModel
 from intentcast.scorecards import Scorecard, parse_scorecard
 from intentcast.tiers import TierPolicy
-from intentcast.trees import checked_trees
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 LIBRARIES = ("lightgbm", "numpy", "polars")
 _LARGEST_FILE = 512 * 1024 * 1024
@@ -54,6 +54,7 @@ class Bundle:
         scorecard: The points table answered beside the model, if there is one.
         golden: Requests with their expected probabilities.
         manifest: As read.
+        settings: What it was trained with, if it says.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Bundle:
     scorecard: Scorecard | None
     golden: list[dict[str, Any]]
     manifest: dict[str, Any]
+    settings: LearnerConfig | None = None
 
     @property
     def primary_horizon_days(self) -> int:
@@ -105,19 +107,8 @@ def model_files(
             {str(days): model.calibrator.to_json() for days, model in sorted(models.items())}
         ),
     }
-    steps: dict[str, Any] = {}
-    logistic: dict[str, Any] = {}
-    for days, model in sorted(models.items()):
-        if isinstance(model.learner, BoosterModel):
-            file = "model.txt" if days == primary else f"model_{days}d.txt"
-            files[file] = model.learner.text.encode()
-        else:
-            file = "logistic.json"
-            logistic[str(days)] = model.learner.to_json()
-        steps[str(days)] = {"step": model.step, "file": file}
-    if logistic:
-        files["logistic.json"] = json_bytes(logistic)
-    return files, steps
+    of_learners, steps = learner_files(models, primary)
+    return files | of_learners, steps
 
 
 def _npz(**arrays: np.ndarray[Any, Any]) -> bytes:
@@ -294,22 +285,17 @@ def _assemble(
         raise ValueError("themes.json has a centroid of no theme")
     _same_shapes("themes.npz", themes.idf, (len(themes.vocabulary),))
     _same_shapes("themes.npz", themes.centroids, (n_centroids, len(themes.vocabulary)))
+    card = _scorecard(folder, files)
+    learners = read_learners(
+        files, parts, manifest["models"], n_features=len(spec.names), card=card
+    )
     models: dict[int, HorizonModel] = {}
     for days, place in manifest["models"].items():
-        learner: LogisticModel | BoosterModel
-        if place["step"] == "lightgbm":
-            text = files[place["file"]].decode()
-            learner = BoosterModel(
-                checked_trees(text, n_features=len(spec.names), file=place["file"])
-            )
-        else:
-            learner = LogisticModel.from_json(parts["logistic.json"][days])
-            for array in (learner.never, learner.mean, learner.scale, learner.weights):
-                _same_shapes("logistic.json", array, (len(spec.names),))
         calibrator = Calibrator.from_json(parts["calibration.json"][days])
+        size = 3 if calibrator.kind == "beta" else 2
         _same_shapes("calibration.json", calibrator.knots, calibrator.values.shape)
-        _same_shapes("calibration.json", calibrator.covariance, (2, 2))
-        models[int(days)] = HorizonModel(place["step"], int(days), learner, calibrator)
+        _same_shapes("calibration.json", calibrator.covariance, (size, size))
+        models[int(days)] = HorizonModel(place["step"], int(days), learners[int(days)], calibrator)
     return Bundle(
         name=manifest["name"],
         version=manifest["version"],
@@ -321,9 +307,12 @@ def _assemble(
         tiers=TierPolicy.from_json(parts["tiers.json"]),
         handoff=HandoffSettings.model_validate(parts["handoff.json"]),
         config=DatasetConfig.model_validate(parts["dataset.json"]),
-        scorecard=_scorecard(folder, files),
+        scorecard=card,
         golden=parts["golden.json"],
         manifest=manifest,
+        settings=LearnerConfig.model_validate(parts["settings.json"])
+        if "settings.json" in parts
+        else None,
     )
 
 

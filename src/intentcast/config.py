@@ -267,6 +267,18 @@ class BoosterSettings(_Settings):
     max_bin: int = Field(default=127, ge=2)
 
 
+class HazardSettings(_Settings):
+    """The hazard learner: its own `rounds`, else the settings of `booster`.
+
+    `lead_weight` 0: every snapshot counts alike; 1: every lead counts alike. Beyond `max_rows`
+    person-periods, those without conversion are sampled, and the odds corrected for it.
+    """
+
+    rounds: int = Field(default=100, ge=1)
+    lead_weight: float = Field(default=0.0, ge=0, le=1)
+    max_rows: int = Field(default=200_000, ge=1000)
+
+
 class LogisticSettings(_Settings):
     """Ridge-penalised logistic regression; the penalty is chosen among these out of sample."""
 
@@ -279,8 +291,20 @@ class CalibrationSettings(_Settings):
     """The later slice on which calibration is fitted and judged."""
 
     share: float = Field(default=0.25, gt=0, lt=1)
+    folds: int = Field(default=2, ge=1, le=2)
     min_converted: int = Field(default=30, ge=2)
     isotonic_from: int = Field(default=500, ge=2)
+
+
+class SearchSettings(_Settings):
+    """The budget of a search for the trees' settings; without trials there is none.
+
+    Each trial is kept in `folder`: a search that was stopped goes on there.
+    """
+
+    trials: int = Field(default=0, ge=0)
+    seconds: float = Field(default=1800, gt=0)
+    folder: str = "out/search"
 
 
 class LearnerConfig(_Settings):
@@ -292,8 +316,10 @@ class LearnerConfig(_Settings):
     max_rows: int = Field(default=20_000, ge=100)
     features: FeatureSettings = FeatureSettings()
     booster: BoosterSettings = BoosterSettings()
+    hazard: HazardSettings = HazardSettings()
     logistic: LogisticSettings = LogisticSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    search: SearchSettings = SearchSettings()
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -6,6 +6,7 @@ Worked example (its dates are a test): as of 2024-03-04, horizon 30 days, the wi
 2024-04-03 it is true or false.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -30,17 +31,64 @@ def label_snapshots(
         false, where `as_of + horizon` plus the outcomes' configured delay is after `known_by`:
         immature.
     """
-    conversion = dataset.config.conversion
+    nearest = _first_conversions(snapshots, dataset, known_by=known_by)
+    ends = pl.col("as_of") + timedelta(days=horizon_days)
+    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
+    is_judged = ends + delay <= known_by
+    converted = pl.col("converted_at").is_not_null() & (pl.col("converted_at") < ends)
+    return nearest.select(
+        pl.when(is_judged).then(converted.fill_null(value=False)).alias("converted")
+    )["converted"]
+
+
+def label_periods(
+    snapshots: pl.DataFrame, dataset: Dataset, *, edges_days: Sequence[int], known_by: datetime
+) -> pl.DataFrame:
+    """Return for each snapshot how far it could be followed, and where it first converted.
+
+    Interval k of a snapshot is `[as_of + edges_days[k], as_of + edges_days[k + 1])`. It is over
+    where its end plus the outcomes' configured delay is not after `known_by`, the rule by which a
+    label with that end as its horizon is known.
+
+    Args:
+        snapshots: `lead_id` and `as_of`.
+        dataset: Its `conversion` says which outcomes count.
+        edges_days: Rising, from 0, in days of 24 hours.
+        known_by: What became known at or after this instant is not used.
+
+    Returns:
+        `n_over` (how many intervals are over) and `converted_in` (the interval of the first
+        conversion; the number of intervals where there is none in one that is over), in the order
+        of the snapshots. A closing outcome ends nothing: who is lost did not convert.
+    """
+    nearest = _first_conversions(snapshots, dataset, known_by=known_by)
+    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
+    ends = [pl.col("as_of") + timedelta(days=days) for days in edges_days[1:]]
+    over = pl.sum_horizontal((end + delay <= known_by).cast(pl.Int64) for end in ends)
+    # The interval is as many as end at or before the conversion.
+    passed = pl.sum_horizontal((end <= pl.col("converted_at")).cast(pl.Int64) for end in ends)
+    found = nearest.select(n_over=over, passed=passed, has=pl.col("converted_at").is_not_null())
+    is_seen = pl.col("has") & (pl.col("passed") < pl.col("n_over"))
+    return found.select(
+        "n_over",
+        converted_in=pl.when(is_seen).then("passed").otherwise(len(edges_days) - 1),
+    )
+
+
+def _first_conversions(
+    snapshots: pl.DataFrame, dataset: Dataset, *, known_by: datetime
+) -> pl.DataFrame:
+    """Return `as_of` and `converted_at`: the first conversion at or after it, of those known."""
     conversions = (
         dataset.outcomes.filter(
-            pl.col("outcome").is_in(conversion.outcomes) & (pl.col("known_at") < known_by)
+            pl.col("outcome").is_in(dataset.config.conversion.outcomes)
+            & (pl.col("known_at") < known_by)
         )
         .select("lead_id", converted_at="occurred_at")
         .sort("converted_at", "lead_id")
     )
-    horizon = timedelta(days=horizon_days)
     # The first conversion at or after each as-of time decides; later ones cannot be sooner.
-    nearest = (
+    return (
         snapshots.select("lead_id", "as_of")
         .with_row_index("position")
         .sort("as_of")
@@ -54,13 +102,6 @@ def label_snapshots(
         )
         .sort("position")
     )
-    ends = pl.col("as_of") + horizon
-    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
-    is_judged = ends + delay <= known_by
-    converted = pl.col("converted_at").is_not_null() & (pl.col("converted_at") < ends)
-    return nearest.select(
-        pl.when(is_judged).then(converted.fill_null(value=False)).alias("converted")
-    )["converted"]
 
 
 def was_at_risk(snapshots: pl.DataFrame, dataset: Dataset, *, known_by: datetime) -> pl.Series:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intentcast.bundle import BundleContents, model_files, write_bundle
-from intentcast.config import DatasetConfig
+from intentcast.config import DatasetConfig, LearnerConfig
 from intentcast.features import Featurizer
 from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
@@ -32,6 +32,7 @@ def package(
     metrics: Mapping[str, Any],
     created: datetime,
     out: Path,
+    settings: LearnerConfig | None = None,
 ) -> Path:
     """Write a bundle and return its folder.
 
@@ -43,6 +44,7 @@ def package(
         metrics: Kept as `metrics.json`.
         created: The moment of writing.
         out: Folder of bundles.
+        settings: What it was trained with; the gate trains stand-ins with the same.
     """
     config = dataset.config
     primary = config.conversion.primary_horizon_days
@@ -59,6 +61,8 @@ def package(
         "metrics.json": json_bytes(dict(metrics)),
         "model_card.md": _model_card(model, dataset).encode(),
     }
+    if settings is not None:
+        files["settings.json"] = json_bytes(settings.model_dump(mode="json"))
     if scorecard is not None:
         files["scorecard.toml"] = scorecard.read_bytes()
     fields = {

@@ -1,10 +1,15 @@
-"""Fit the ladder on some columns of a window, once per seed, and say how it ranked."""
+"""Fit logistic regression and LightGBM on some columns of a window, once per seed, and rank.
 
+The two learners of one horizon, without the hazard model: columns are asked for what they add to
+the simplest.
+"""
+
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from unittest import mock
 
 import numpy as np
@@ -12,9 +17,12 @@ from ablation_windows import Window
 from numpy.typing import NDArray
 
 from intentcast.config import LearnerConfig
-from intentcast.propensity import STEPS, ladder
+from intentcast.propensity import judging, rows
+from intentcast.propensity.ladder import _calibrate
+from intentcast.propensity.rows import OutOfSample, TrainingRows
 
 Floats = NDArray[np.float64]
+STEPS = ("logistic", "lightgbm")
 
 
 @dataclass(frozen=True)
@@ -57,24 +65,57 @@ def fit(
     window: Window, columns: NDArray[np.bool_], config: LearnerConfig, seeds: Sequence[int]
 ) -> Fits:
     """Fit as training does, for each seed of the learner."""
-    rows, test = window.rows(columns), window.test_rows(columns)
+    known, test = window.rows(columns), window.test_rows(columns)
     found = []
     # The logistic step knows no seed: the same fit need not be made five times.
-    with mock.patch.object(ladder, "fit_logistic", _once(ladder.fit_logistic)):
+    with mock.patch.object(judging, "fit_logistic", _once(judging.fit_logistic)):
         for seed in seeds:
-            fitted = ladder.fit_ladder(rows, config.model_copy(update={"seed": seed}))
-            p = [fitted.models[step].probabilities(test) for step in STEPS]
-            found.append((fitted, np.array(p)))
-    first = found[0][0]
+            found.append(_climbed(known, config.model_copy(update={"seed": seed}), test))
     return Fits(
-        probabilities=np.array([p for _, p in found]),
-        champion=np.array([STEPS.index(fitted.champion) for fitted, _ in found]),
-        log_loss=np.array([[fitted.log_loss[step] for step in STEPS] for fitted, _ in found]),
-        inner_margins=np.array([fitted.out_of_sample.margins for fitted, _ in found]),
-        inner_rows=first.out_of_sample.rows,
-        penalty=first.penalty,
+        probabilities=np.array([one.probabilities for one in found]),
+        champion=np.array([one.champion for one in found]),
+        log_loss=np.array([one.losses for one in found]),
+        inner_margins=np.array([one.margins for one in found]),
+        inner_rows=found[0].rows,
+        penalty=found[0].penalty,
         n_columns=int(columns.sum()),
     )
+
+
+class _Climbed(NamedTuple):
+    """Both learners fitted with one seed, and the one of less log loss on the latest slice."""
+
+    probabilities: list[Floats]
+    champion: int
+    losses: list[float]
+    margins: Floats
+    rows: NDArray[np.int64]
+    penalty: float
+
+
+def _climbed(known: TrainingRows, config: LearnerConfig, test: Floats) -> _Climbed:
+    settings = config.calibration.model_copy(update={"folds": 1})
+    judged = judging.Judged(known, None, rows.inner_windows(known, settings))
+    tried = []
+    for penalty in config.logistic.inverse_penalties:
+        fit_one = functools.partial(judging.regress, penalty=penalty)
+        margins = judged.out_of_sample(fit_one)
+        tried.append((judged.log_loss(margins), penalty, margins))
+    _, penalty, regressed = min(tried, key=lambda item: item[:2])
+    both = {
+        "logistic": (functools.partial(judging.regress, penalty=penalty), regressed),
+        "lightgbm": (functools.partial(judging.boost, config=config), None),
+    }
+    p, losses, inner = [], [], []
+    for fit_one, known_margins in both.values():
+        margins = judged.out_of_sample(fit_one) if known_margins is None else known_margins
+        learner = fit_one(known)
+        sample = OutOfSample(judged.positions, margins, judged.scheme)
+        p.append(_calibrate(known, sample, learner, config).probabilities(learner.margins(test)))
+        losses.append(judged.log_loss(margins))
+        inner.append(margins)
+    champion = int(np.argmin(losses))
+    return _Climbed(p, champion, losses, inner[champion], judged.positions, penalty)
 
 
 def _once(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ablation_fits import Fits, Floats, cluster_weights, weighted_average_precision
+from ablation_fits import STEPS, Fits, Floats, cluster_weights, weighted_average_precision
 from ablation_windows import Window
 
 from intentcast.evaluation.metrics import average_precision
-from intentcast.propensity import STEPS
 from intentcast.propensity.margins import sigmoid
 
 REPLICATES = 200

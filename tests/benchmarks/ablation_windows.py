@@ -106,7 +106,8 @@ def windows_of(dataset: Dataset, config: LearnerConfig, *, last_folds: int) -> d
     for split in _splits(times, first_test, dataset)[-last_folds:]:
         known_by = split.known_by
         mature = [t for t in times if t + shortest <= known_by]
-        train = _thinned(build_snapshots(dataset, mature), config.max_rows)
+        train = build_snapshots(dataset, mature)
+        train = _thinned(train, every=-(-len(train) // config.max_rows))
         featurizer = fit_featurizer(
             dataset, known_by=known_by, settings=config.features, seed=config.seed
         )

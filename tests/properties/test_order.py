@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from intentcast.config import FeatureSettings, parse_settings
 from intentcast.config import LearnerConfig as Learner
 from intentcast.features import fit_featurizer
-from intentcast.labels import label_snapshots
-from intentcast.propensity import TrainingRows, fit_ladder
+from intentcast.labels import label_periods, label_snapshots
+from intentcast.propensity import CONTENDERS, Followed, TrainingRows, fit_ladder
 from intentcast.snapshots import Span, as_of_times, build_snapshots
 from intentcast.sources import load_dataset
 from tests.conftest import DAY, START, WORLD_SETTINGS, world, write_dataset
@@ -26,10 +26,12 @@ from tests.conftest import DAY, START, WORLD_SETTINGS, world, write_dataset
 ROOT = Path(__file__).parents[2]
 KNOWN_BY = START + 110 * DAY
 TIMES = as_of_times(Span(START + 20 * DAY, START + 80 * DAY, is_stated=True), 5)
+EDGES = (0, 15, 30)
 SMALL = FeatureSettings(half_lives_days=(3.0, 45.0), windows_days=(7, 30), clustered_themes=2)
 LEARNER = {
     "min_converted": 4,
     "booster": {"rounds": 20, "min_data_in_leaf": 5},
+    "hazard": {"rounds": 20},
     "logistic": {"inverse_penalties": [0.01, 0.1]},
     "calibration": {"min_converted": 4},
 }
@@ -64,11 +66,12 @@ def computed(folder, *, threads=1):
         "features": digest(matrix.names, matrix.values),
     }
     if threads:
-        out |= models(snapshots, matrix, labels, threads)
+        periods = label_periods(snapshots, dataset, edges_days=EDGES, known_by=KNOWN_BY)
+        out |= models(snapshots, matrix, labels, periods, threads)
     return out
 
 
-def models(snapshots, matrix, labels, threads):
+def models(snapshots, matrix, labels, periods, threads):
     mature = labels.is_not_null().to_numpy()
     config = parse_settings({**LEARNER, "threads": threads}, Learner, source="test")
     accounts = snapshots["account_id"].rank("dense").cast(pl.Int64).to_numpy()
@@ -80,9 +83,21 @@ def models(snapshots, matrix, labels, threads):
         clusters=accounts[mature],
         horizon_days=30,
     )
-    fitted = fit_ladder(rows, config, penalties=config.logistic.inverse_penalties)
-    logistic, booster = fitted.models["logistic"], fitted.models["lightgbm"]
+    followed = Followed(
+        features=matrix.values,
+        names=matrix.names,
+        n_over=periods["n_over"].cast(pl.Int64).to_numpy(),
+        converted_in=periods["converted_in"].cast(pl.Int64).to_numpy(),
+        times=snapshots["as_of"].dt.timestamp("us").to_numpy(),
+        leads=snapshots["lead_id"].rank("dense").cast(pl.Int64).to_numpy(),
+        clusters=accounts,
+        edges_days=EDGES,
+    )
+    fitted = fit_ladder({30: rows}, followed, primary=30, config=config, contenders=CONTENDERS)[30]
+    logistic, booster, at = (fitted.models[s] for s in ("logistic", "lightgbm", "hazard"))
+    hazard = at.learner.hazard
     return {
+        "hazard": digest(hazard.text, hazard.to_json(), at.calibrator.to_json()),
         "logistic": digest(logistic.learner.to_json(), logistic.calibrator.to_json()),
         "lightgbm": digest(booster.learner.text, booster.calibrator.to_json()),
         "choice": digest(fitted.champion, dict(fitted.log_loss), fitted.reason),

@@ -1,4 +1,4 @@
-"""LightGBM: one binary model per horizon, as text, never as a pickle."""
+"""LightGBM: trained on one thread, kept as text, never as a pickle."""
 
 import sys
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intentcast.config import BoosterSettings
 from intentcast.propensity.margins import Floats
@@ -22,7 +23,7 @@ class BoosterModel:
 
     @cached_property
     def _booster(self) -> Any:
-        return _lightgbm().Booster(model_str=self.text)
+        return load_lightgbm().Booster(model_str=self.text)
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
@@ -37,7 +38,7 @@ class BoosterModel:
         return np.asarray(out, dtype=np.float64)
 
 
-def _lightgbm() -> Any:
+def load_lightgbm() -> Any:
     """Import LightGBM without the pandas and scikit-learn that it would import where they are.
 
     It needs neither for arrays, and beside them its import takes several times as long.
@@ -58,14 +59,16 @@ def _lightgbm() -> Any:
 
 
 def fit_booster(
-    features: Floats,
+    features: NDArray[np.floating],
     converted: Floats,
     *,
     names: list[str],
     settings: BoosterSettings,
     seed: int,
+    weight: Floats | None = None,
+    start: Floats | None = None,
 ) -> BoosterModel:
-    """Fit a binary LightGBM on one thread: horizons are fitted side by side instead.
+    """Fit a binary LightGBM on one thread: several are fitted side by side instead.
 
     On matrices of this size two threads of LightGBM are no faster than one, and slower on a busy
     machine (`tests/benchmarks/threads.py`).
@@ -76,8 +79,10 @@ def fit_booster(
         names: Shape (n_features,).
         settings: LightGBM's parameters.
         seed: Of bagging and feature sampling.
+        weight: How much each row counts, shape (n,).
+        start: Log-odds that boosting starts from, shape (n,); they are not part of the model.
     """
-    lightgbm = _lightgbm()
+    lightgbm = load_lightgbm()
     parameters = {
         "objective": "binary",
         "learning_rate": settings.learning_rate,
@@ -94,6 +99,13 @@ def fit_booster(
         "verbosity": -1,
         "num_threads": 1,
     }
-    data = lightgbm.Dataset(features, converted, feature_name=names, free_raw_data=True)
+    data = lightgbm.Dataset(
+        features,
+        converted,
+        weight=weight,
+        init_score=start,
+        feature_name=names,
+        free_raw_data=True,
+    )
     booster = lightgbm.train(parameters, data, settings.rounds)
     return BoosterModel(booster.model_to_string())

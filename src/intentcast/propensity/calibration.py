@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.propensity.isotonic import between_knots, centred_isotonic, isotonic_widths
+from intentcast.propensity.logit_maps import beta_design, fit_map, map_covariance, platt_design
 from intentcast.propensity.margins import Floats, sigmoid
 
-Kind = Literal["none", "platt", "isotonic"]
+# The simplest first: a later one has to do clearly better.
+Kind = Literal["none", "platt", "beta", "isotonic"]
 _Z95 = 1.959963984540054
 
 
@@ -18,21 +20,23 @@ class Calibrator:
     """A monotone map from margin to probability, with the uncertainty of its level.
 
     Attributes:
-        kind: `none`: p = σ(m). `platt`: p = σ(intercept + slope · m). `isotonic`: log-odds linear
-            between stored knots, going on with Platt's slope beyond them, so that leads keep
-            their order.
-        slope: Of Platt's map, which `isotonic` has too; 1 for `none`.
+        kind: `none`: p = σ(m). `platt`: p = σ(intercept + slope · m). `beta`: p =
+            σ(intercept + slope · log q − upper · log(1 − q)), q = σ(m). `isotonic`: log-odds
+            linear between stored knots, going on with Platt's slope beyond them, so that leads
+            keep their order.
+        slope: Of Platt's map, which `isotonic` has too, or of the beta map; 1 for `none`.
         intercept: Likewise; 0 for `none`.
         knots: Isotonic margins, rising.
         values: Isotonic log-odds at the knots, rising.
         covariance: Of (intercept, slope) of Platt's map on the slice, robust to dependence inside
-            accounts (sandwich); shape (2, 2).
+            accounts (sandwich), shape (2, 2); of (intercept, slope, upper) of the beta map, (3, 3).
         grid: Margins at which the isotonic map's uncertainty is known; empty for the other kinds.
         below: There, how far the interval reaches below the map, in log-odds.
         above: Likewise above.
         n: Snapshots in the slice.
         n_converted: Of them, converted.
         shift: Added to every margin first; see `anchored`.
+        upper: Of the beta map: how it rises where margins are large; 1 for the others.
     """
 
     kind: Kind
@@ -47,6 +51,7 @@ class Calibrator:
     n: int
     n_converted: int
     shift: float = 0.0
+    upper: float = 1.0
 
     @property
     def base_rate(self) -> float:
@@ -58,6 +63,9 @@ class Calibrator:
         margins = margins + self.shift
         if self.kind == "isotonic":
             log_odds = between_knots(margins, self.knots, self.values, self.slope)
+        elif self.kind == "beta":
+            columns = beta_design(margins)
+            log_odds = self.intercept + self.slope * columns[:, 1] + self.upper * columns[:, 2]
         else:
             log_odds = self.intercept + self.slope * margins
         return np.clip(sigmoid(log_odds), 1e-6, 1.0 - 1e-6)
@@ -65,10 +73,10 @@ class Calibrator:
     def interval(self, margins: Floats) -> tuple[Floats, Floats]:
         """Return a 95 % interval for the share that converts among leads with this margin.
 
-        On the log-odds scale: logit(p) ± 1.96 · sqrt(v), v = (1, m) C (1, m)ᵀ, the delta method for
-        Platt's map, which assumes that the map is of that form; for an isotonic map the
-        percentiles of its bootstrap over accounts. It says how well the level is known, not how
-        one lead will act.
+        On the log-odds scale: logit(p) ± 1.96 · sqrt(v), v = d C dᵀ, d = (1, m), the delta method
+        for Platt's map, which assumes that the map is of that form; likewise for the beta map; for
+        an isotonic map the percentiles of its bootstrap over accounts. It says how well the level
+        is known, not how one lead will act.
         """
         p = self.probabilities(margins)
         margins = margins + self.shift
@@ -77,8 +85,11 @@ class Calibrator:
             below = np.interp(margins, self.grid, self.below)
             above = np.interp(margins, self.grid, self.above)
         else:
-            c = self.covariance
-            variance = c[0, 0] + 2.0 * margins * c[0, 1] + margins * margins * c[1, 1]
+            design = beta_design(margins) if self.kind == "beta" else platt_design(margins)
+            variance = np.zeros(len(margins))
+            # In a set order, not as a matrix product: the same bits for a row in any batch.
+            for i, j in np.ndindex(*self.covariance.shape):
+                variance += self.covariance[i, j] * design[:, i] * design[:, j]
             below = above = _Z95 * np.sqrt(np.maximum(variance, 0.0))
         return np.minimum(sigmoid(centre - below), p), np.maximum(sigmoid(centre + above), p)
 
@@ -118,6 +129,7 @@ class Calibrator:
             "n": self.n,
             "n_converted": self.n_converted,
             "shift": self.shift,
+            "upper": self.upper,
         }
 
     @classmethod
@@ -132,57 +144,16 @@ class Calibrator:
 
 
 def fit_platt(margins: Floats, converted: Floats) -> tuple[float, float]:
-    """Return (intercept, slope) of Platt's map by Newton's method, with a weak prior.
-
-    Maximises the log-likelihood of σ(a + b·m) − (b − 1)² / 2 · 0.1 − a² / 2 · 0.01, so that an
-    empty or separable slice gives a finite map near the identity.
-    """
-    a, b = 0.0, 1.0
-    for _ in range(50):
-        p = sigmoid(a + b * margins)
-        w = np.maximum(p * (1.0 - p), 1e-12)
-        gradient = np.array(
-            [
-                np.sum(converted - p) - 0.01 * a,
-                np.sum((converted - p) * margins) - 0.1 * (b - 1.0),
-            ]
-        )
-        hessian = np.array(
-            [
-                [np.sum(w) + 0.01, np.sum(w * margins)],
-                [np.sum(w * margins), np.sum(w * margins * margins) + 0.1],
-            ]
-        )
-        step = np.linalg.solve(hessian, gradient)
-        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-        a, b = a + float(step[0]), b + float(step[1])
-        if float(np.abs(step).max()) < 1e-10:
-            break
-    return a, b
+    """Return (intercept, slope) of Platt's map; see `logit_maps.fit_map`."""
+    a, b = fit_map(platt_design(margins), converted)
+    return float(a), float(b)
 
 
 def platt_covariance(
     margins: Floats, converted: Floats, clusters: NDArray[np.int64], *, a: float, b: float
 ) -> Floats:
-    """Return the sandwich covariance of (intercept, slope), clustered by account.
-
-    C = H⁻¹ (Σ_g s_g s_gᵀ) H⁻¹ · G/(G−1), with s_g the summed scores of account g (Liang and Zeger
-    1986). Assumes that accounts are independent; few accounts (under about 30) make it too small.
-    """
-    p = sigmoid(a + b * margins)
-    w = p * (1.0 - p)
-    design = np.column_stack([np.ones_like(margins), margins])
-    hessian = design.T @ (design * w[:, None]) + np.diag([0.01, 0.1])
-    scores = design * (converted - p)[:, None]
-    _, group = np.unique(clusters, return_inverse=True)
-    n_groups = int(group.max()) + 1 if len(group) else 0
-    summed = np.column_stack(
-        [np.bincount(group, weights=scores[:, j], minlength=n_groups) for j in range(2)]
-    )
-    inverse = np.linalg.inv(hessian)
-    correction = n_groups / max(n_groups - 1, 1)
-    out: Floats = inverse @ (summed.T @ summed) @ inverse * correction
-    return out
+    """Return the covariance of (intercept, slope); see `logit_maps.map_covariance`."""
+    return map_covariance(platt_design(margins), converted, clusters, np.array([a, b]))
 
 
 def fit_calibrator(
@@ -197,11 +168,11 @@ def fit_calibrator(
 ) -> Calibrator:
     """Fit on a later slice; keep the map only if it clearly helps on the slice's later half.
 
-    Platt's map below `isotonic_from` converting accounts, centred isotonic regression from there
-    on. The map is fitted on the slice's earlier as-of times and judged on its later ones (on half
-    of the accounts and judged on the others where there is one as-of time only): it is kept if it
-    lowers log loss there by more than one standard error, clustered by account. What is kept is
-    refitted on the whole slice.
+    Candidates, the simplest first: no map, Platt's, the beta map, and centred isotonic regression
+    from `isotonic_from` converting accounts on. Each is fitted on the slice's earlier as-of times
+    and judged by log loss on its later ones (on half of the accounts and judged on the others where
+    there is one as-of time only). The simplest whose loss there is within one standard error of
+    the least, clustered by account, is refitted on the whole slice.
 
     Args:
         margins: Out-of-sample log-odds, shape (n,).
@@ -214,17 +185,29 @@ def fit_calibrator(
     """
     n_converted = int(converted.sum())
     n_accounts = len(np.unique(clusters[converted == 1.0]))
-    kind: Kind = "isotonic" if n_accounts >= isotonic_from else "platt"
+    candidates: list[Kind] = ["none", "platt", "beta"]
+    if n_accounts >= isotonic_from:
+        candidates.append("isotonic")
     enough = min(n_converted, len(converted) - n_converted) >= min_converted
     # A falling map would turn the learner's order round: no calibration mends that.
     rises = len(margins) > 0 and fit_platt(margins, converted)[1] > 0.0
-    if not (enough and rises and _helps(kind, margins, converted, clusters, times)):
-        kind = "none"
+    kind: Kind = "none"
+    if enough and rises:
+        kind = _clearly_best(candidates, margins, converted, clusters, times)
     fitted = _fitted(kind, margins, converted, clusters)
     if kind != "isotonic":
         return fitted
     grid, below, above = isotonic_widths(margins, converted, clusters, seed=seed)
     return replace(fitted, grid=grid, below=below, above=above)
+
+
+def fit_rising_platt(margins: Floats, converted: Floats, clusters: NDArray[np.int64]) -> Calibrator:
+    """Return Platt's map of all rows, flat where the data would have it fall."""
+    fitted = _fitted("platt", margins, converted, clusters)
+    if fitted.slope > 0.0:
+        return fitted
+    share = (float(converted.sum()) + 0.5) / (len(converted) + 1.0)
+    return replace(fitted, slope=0.0, intercept=float(np.log(share / (1.0 - share))))
 
 
 def _fitted(
@@ -233,7 +216,7 @@ def _fitted(
     a, b = fit_platt(margins, converted) if len(margins) else (0.0, 1.0)
     none = np.empty(0)
     knots, values = centred_isotonic(margins, converted) if kind == "isotonic" else (none, none)
-    return Calibrator(
+    fitted = Calibrator(
         kind=kind,
         slope=1.0 if kind == "none" else b,
         intercept=0.0 if kind == "none" else a,
@@ -246,26 +229,46 @@ def _fitted(
         n=len(margins),
         n_converted=int(converted.sum()),
     )
+    if kind != "beta":
+        return fitted
+    design = beta_design(margins)
+    coefficients = fit_map(design, converted)
+    if coefficients[1:].min() < 0.0:
+        # It would fall somewhere; Platt's line is the beta map with one slope for both ends.
+        return replace(fitted, kind="platt")
+    return replace(
+        fitted,
+        intercept=float(coefficients[0]),
+        slope=float(coefficients[1]),
+        upper=float(coefficients[2]),
+        covariance=map_covariance(design, converted, clusters, coefficients),
+    )
 
 
-def _helps(
-    kind: Kind,
+def _clearly_best(
+    candidates: list[Kind],
     margins: Floats,
     converted: Floats,
     clusters: NDArray[np.int64],
     times: NDArray[np.int64],
-) -> bool:
+) -> Kind:
+    """Return the simplest map within one standard error of the best on the later half."""
     distinct = np.unique(times)
     has_times = len(distinct) > 1
     earlier = times < distinct[len(distinct) // 2] if has_times else clusters % 2 == 0
     if not all(0 < converted[half].sum() < half.sum() for half in (earlier, ~earlier)):
-        return False
-    fitted = _fitted(kind, margins[earlier], converted[earlier], clusters[earlier])
-    before = _losses(sigmoid(margins[~earlier]), converted[~earlier])
-    after = _losses(fitted.probabilities(margins[~earlier]), converted[~earlier])
+        return "none"
+    losses = {}
+    for kind in candidates:
+        fitted = _fitted(kind, margins[earlier], converted[earlier], clusters[earlier])
+        losses[kind] = _losses(fitted.probabilities(margins[~earlier]), converted[~earlier])
+    best = min(candidates, key=lambda kind: float(losses[kind].sum()))
     _, group = np.unique(clusters[~earlier], return_inverse=True)
-    gains = np.bincount(group, weights=before - after)
-    return float(gains.sum()) > float(np.sqrt((gains * gains).sum()))
+    for kind in candidates:
+        gains = np.bincount(group, weights=losses[kind] - losses[best])
+        if float(gains.sum()) <= float(np.sqrt((gains * gains).sum())):
+            return kind
+    return best
 
 
 def _losses(p: Floats, converted: Floats) -> Floats:

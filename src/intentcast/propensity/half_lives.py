@@ -25,6 +25,7 @@ LEVEL = 0.9
 _NORMAL_QUANTILE = 1.6448536269514722  # leaves 5 % above it
 _DRAWS = 1999
 _DRAWS_AT_ONCE = 200
+_MOST_DOUBLINGS = 300.0
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,16 @@ def profile_half_lives(
         best_days=float(np.exp(place)),
         low_days=low,
         high_days=high,
-        odds_factor=float(2.0**b),
-        odds_low=float(2.0 ** (b - reach)),
-        odds_high=float(2.0 ** (b + reach)),
+        odds_factor=_odds(b),
+        odds_low=_odds(b - reach),
+        odds_high=_odds(b + reach),
         scores=scores,
     )
+
+
+def _odds(doublings: float) -> float:
+    """Return 2 to a power, finite where the data say nothing of it."""
+    return float(2.0 ** np.clip(doublings, -_MOST_DOUBLINGS, _MOST_DOUBLINGS))
 
 
 def familywise_p_values(profiles: Sequence[HalfLifeProfile], *, seed: int) -> list[float]:

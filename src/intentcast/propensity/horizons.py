@@ -1,12 +1,15 @@
-"""One probability per horizon, never falling as the horizon grows."""
+"""One probability per horizon, never falling as the horizon grows, at any horizon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from intentcast.propensity.ladder import HorizonModel
-from intentcast.propensity.margins import Floats
+from intentcast.errors import RefusedError
+from intentcast.propensity.blend import BlendModel
+from intentcast.propensity.hazard import HazardAt
+from intentcast.propensity.margins import Floats, logit, sigmoid
+from intentcast.propensity.steps import HorizonModel
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,113 @@ class HorizonProbabilities:
     high: Floats
 
 
-def predict_horizons(models: Mapping[int, HorizonModel], features: Floats) -> HorizonProbabilities:
-    """Return calibrated probabilities at every horizon of the models.
+def predict_horizons(
+    models: Mapping[int, HorizonModel], features: Floats, horizons: Sequence[int] | None = None
+) -> HorizonProbabilities:
+    """Return calibrated probabilities at every horizon of the models, or at those asked for.
 
     Who converts within 30 days converts within 60: where two models disagree, the longer horizon
     gets the larger of the two (a running maximum, for the interval's ends too).
+
+    Between two horizons that were learnt, H_a and H_b, the cumulative hazard Λ = −log(1 − P) goes
+    from the calibrated one at H_a (0 at no days) to that at H_b as the learner's own does:
+    Λ(h) = Λ(H_a) + s · (Λ(H_b) − Λ(H_a)), s = (L(h) − L(H_a)) / (L(H_b) − L(H_a)). L is the hazard
+    learner's cumulative hazard; for a step without one, time itself. So P never falls, and is
+    exactly the calibrated one at every horizon that was learnt.
+
+    Args:
+        models: Per horizon in days.
+        features: Shape (n, n_features).
+        horizons: Whole days; without them, those of the models.
+
+    Raises:
+        RefusedError: For a horizon under one day, or longer than the longest that was learnt.
     """
+    known = _at_learnt(models, features)
+    if horizons is None or tuple(sorted(set(horizons))) == known.horizons_days:
+        return known
+    asked = tuple(sorted(set(horizons)))
+    longest = known.horizons_days[-1]
+    for days in asked:
+        if not 1 <= days <= longest:
+            raise RefusedError(
+                f"a horizon of {days:g} days",
+                expected=f"from 1 to {longest} days, the longest that was learnt",
+                next_step="ask for another, or train with a longer conversion.horizons_days",
+            )
+    paces = _paces(models, features, (*known.horizons_days, *asked))
+    parts = (sigmoid(known.margins), known.probabilities, known.low, known.high)
+    # Before calibration two learners may disagree; their log-odds must not fall between them.
+    rising = [np.maximum.accumulate(part, axis=1) for part in parts]
+    found = [
+        np.column_stack([_between(part, known.horizons_days, paces, days) for days in asked])
+        for part in rising
+    ]
+    return HorizonProbabilities(asked, logit(found[0]), found[1], found[2], found[3])
+
+
+def _at_learnt(models: Mapping[int, HorizonModel], features: Floats) -> HorizonProbabilities:
     horizons = tuple(sorted(models))
     margins, p, low, high = [], [], [], []
-    for days in horizons:
-        model = models[days]
-        margin = model.learner.margins(features)
-        ends = model.calibrator.interval(margin)
+    for days, margin in _margins(models, features).items():
+        calibrator = models[days].calibrator
+        ends = calibrator.interval(margin)
         margins.append(margin)
-        p.append(model.calibrator.probabilities(margin))
+        p.append(calibrator.probabilities(margin))
         low.append(ends[0])
         high.append(ends[1])
     columns = [np.column_stack(part) for part in (margins, p, low, high)]
     rising = [np.maximum.accumulate(part, axis=1) for part in columns[1:]]
     return HorizonProbabilities(horizons, columns[0], rising[0], rising[1], rising[2])
+
+
+def _hazard_of(model: HorizonModel) -> HazardAt | None:
+    learner = model.learner
+    if isinstance(learner, BlendModel):
+        learner = learner.hazard
+    return learner if isinstance(learner, HazardAt) else None
+
+
+def _margins(models: Mapping[int, HorizonModel], features: Floats) -> dict[int, Floats]:
+    """Return each horizon's log-odds; one hazard model that serves several is asked once."""
+    log_odds: dict[int, Floats] = {}
+    out = {}
+    for days, model in sorted(models.items()):
+        at = _hazard_of(model)
+        if at is None:
+            out[days] = model.learner.margins(features)
+            continue
+        key = id(at.hazard)
+        if key not in log_odds:
+            log_odds[key] = at.hazard.log_odds(features)
+        of_hazard = at.hazard.margins_at(log_odds[key], at.days)
+        if isinstance(model.learner, BlendModel):
+            of_hazard = model.learner.blend(features, of_hazard)
+        out[days] = of_hazard
+    return out
+
+
+def _paces(
+    models: Mapping[int, HorizonModel], features: Floats, days: Sequence[int]
+) -> dict[int, Floats]:
+    """Return L of `predict_horizons` at some days, each of shape (n,), or (1,) for time itself."""
+    at = _hazard_of(models[max(models)])
+    if at is None:
+        return {d: np.array([float(d)]) for d in days}
+    log_odds = at.hazard.log_odds(features)
+    return {d: at.hazard.cumulative(log_odds, d) for d in days}
+
+
+def _between(p: Floats, horizons: Sequence[int], paces: Mapping[int, Floats], days: int) -> Floats:
+    """Return one column at `days` of probabilities that rise over the learnt horizons."""
+    if days in horizons:
+        return np.asarray(p[:, horizons.index(days)])
+    after = next(i for i, learnt in enumerate(horizons) if learnt > days)
+    zero = np.zeros(1)
+    before_pace = paces[horizons[after - 1]] if after else zero
+    share = (paces[days] - before_pace) / (paces[horizons[after]] - before_pace)
+    end = -np.log1p(-p[:, after])
+    begin = -np.log1p(-p[:, after - 1]) if after else zero
+    between = -np.expm1(-(begin + np.clip(share, 0.0, 1.0) * (end - begin)))
+    out: Floats = np.clip(between, 1e-9, p[:, after])
+    return np.maximum(out, p[:, after - 1]) if after else out

@@ -1,162 +1,133 @@
-"""Which learner to use: fitted out of time, compared by log loss, calibrated, refitted on all."""
+"""Which learner to use: judged out of time, the simpler one unless a later one clearly wins.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+The steps: `rules` (a scorecard's points, where there are too few conversions to learn from),
+`logistic`, `hazard`, `blend`. `lightgbm`, one model per horizon, is no step but a contender.
+"""
+
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
-from intentcast.propensity.booster import BoosterModel, fit_booster
-from intentcast.propensity.calibration import Calibrator, fit_calibrator
-from intentcast.propensity.logistic import LogisticModel, fit_logistic
-from intentcast.propensity.margins import Floats, sigmoid
-
-Step = Literal["logistic", "lightgbm"]
-STEPS: tuple[Step, ...] = ("logistic", "lightgbm")
-_DAY_US = 86_400_000_000
-_GROUPS = 5
-
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """Features and labels of training snapshots whose horizon is over.
-
-    Attributes:
-        features: Shape (n, n_features).
-        names: Shape (n_features,).
-        converted: 0 or 1, shape (n,).
-        times: As-of times in microseconds, shape (n,).
-        clusters: Account numbers, shape (n,): the same whatever else is in the data.
-        horizon_days: Of the label.
-    """
-
-    features: Floats
-    names: list[str]
-    converted: Floats
-    times: NDArray[np.int64]
-    clusters: NDArray[np.int64]
-    horizon_days: int
-
-    def __len__(self) -> int:
-        return len(self.converted)
-
-    def where(self, mask: NDArray[np.bool_]) -> "TrainingRows":
-        """Return the rows where `mask` is true."""
-        return TrainingRows(
-            self.features[mask],
-            self.names,
-            self.converted[mask],
-            self.times[mask],
-            self.clusters[mask],
-            self.horizon_days,
-        )
-
-
-@dataclass(frozen=True)
-class HorizonModel:
-    """A learner and its calibrator for one horizon."""
-
-    step: Step
-    horizon_days: int
-    learner: LogisticModel | BoosterModel
-    calibrator: Calibrator
-
-    def probabilities(self, features: Floats) -> Floats:
-        """Return calibrated probabilities, shape (n,)."""
-        return self.calibrator.probabilities(self.learner.margins(features))
-
-    def interval(self, features: Floats) -> tuple[Floats, Floats]:
-        """Return the 95 % interval of `Calibrator.interval`."""
-        return self.calibrator.interval(self.learner.margins(features))
-
-
-@dataclass(frozen=True)
-class OutOfSample:
-    """Predictions for rows that the predicting model had not seen.
-
-    Attributes:
-        rows: Positions in the training rows.
-        margins: Log-odds there.
-        scheme: `later slice` or `account folds`.
-    """
-
-    rows: NDArray[np.int64]
-    margins: Floats
-    scheme: str
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Every step fitted for one horizon, and which one is the champion.
-
-    Attributes:
-        models: Per step.
-        champion: The step of least out-of-sample log loss.
-        penalty: The logistic step's inverse penalty.
-        log_loss: Out-of-sample, per step.
-        out_of_sample: The champion's, from before calibration.
-        reason: The choice in words.
-    """
-
-    models: Mapping[Step, HorizonModel]
-    champion: Step
-    penalty: float
-    log_loss: Mapping[Step, float]
-    out_of_sample: OutOfSample
-    reason: str
+from intentcast.propensity.blend import BlendModel
+from intentcast.propensity.calibration import Calibrator, fit_calibrator, fit_rising_platt
+from intentcast.propensity.choice import Choice, choose
+from intentcast.propensity.judging import Fits, Judged, Workers, boost, regress
+from intentcast.propensity.margins import Floats
+from intentcast.propensity.periods import Followed
+from intentcast.propensity.points import fit_points
+from intentcast.propensity.rows import OutOfSample, TrainingRows, Window, inner_windows
+from intentcast.propensity.steps import LADDER, Fitted, HorizonModel, Learner, Step
+from intentcast.scorecards import Scorecard
 
 
 def fit_ladder(
-    rows: TrainingRows, config: LearnerConfig, *, penalties: Sequence[float] | None = None
-) -> Fitted:
-    """Fit each step on the earlier rows, judge and calibrate it on the later, refit on all.
+    rows: Mapping[int, TrainingRows],
+    followed: Followed,
+    *,
+    primary: int,
+    config: LearnerConfig,
+    contenders: Sequence[Step] = (),
+) -> dict[int, Fitted]:
+    """Fit each step on what was known before each inner window, judge it there, refit on all.
 
-    Of the logistic `penalties` (without them the configured ones), the one of least log loss on
-    the later rows is used.
+    An inner window is a quarter of the as-of times (`calibration.share`), the most recent first;
+    what is judged on it was fitted on the labels, and for the hazard on the intervals, that were
+    over when it began. The step is chosen at the primary horizon on all windows (`choice.choose`),
+    by log loss with the level of each window set right (`Judged.levelled`); the calibrators are
+    fitted on the most recent one. Where that leaves too little to learn from,
+    five folds by account take the windows' place. The other horizons take the primary's windows
+    and penalty, where there is enough in them.
 
-    The later slice is the last `calibration.share` of the as-of times; the earlier rows end one
-    horizon before it. Where that leaves too little to learn from, five folds by account take the
-    slice's place.
+    Args:
+        rows: Per horizon in days, the snapshots whose horizon is over.
+        followed: All training snapshots, followed as far as is known.
+        primary: The horizon at which the step is chosen.
+        config: `conversion.toml`.
+        contenders: Of `CONTENDERS`, what is fitted beside the ladder's steps.
 
     Raises:
         RefusedError: If there are too few conversions, or nothing else.
     """
-    _refuse_too_little(rows, config)
-    candidates: dict[Step, OutOfSample] = {}
-    losses: dict[Step, float] = {}
-    penalty, candidates["logistic"], losses["logistic"] = _choose_penalty(
-        rows, config, penalties or config.logistic.inverse_penalties
-    )
-    candidates["lightgbm"] = _out_of_sample(rows, config, partial(_boost, config=config))
-    losses["lightgbm"] = _loss(rows, candidates["lightgbm"])
-    champion: Step = min(STEPS, key=lambda step: (losses[step], STEPS.index(step)))
-    learners: dict[Step, LogisticModel | BoosterModel] = {
-        "logistic": _regress(rows, penalty=penalty),
-        "lightgbm": _boost(rows, config=config),
-    }
-    models = {
-        step: HorizonModel(
-            step,
-            rows.horizon_days,
-            learners[step],
-            _calibrate(rows, candidates[step], learners[step], config),
+    for days in (primary, *rows):
+        refuse_too_little(rows[days], config)
+    with Workers(config.threads) as workers:
+        fits = Fits(followed, config, workers)
+        of_primary = Judged(rows[primary], fits, inner_windows(rows[primary], config.calibration))
+        fits.prepare(of_primary)
+        penalty, regressed = _choose_penalty(of_primary, config.logistic.inverse_penalties)
+        choice = choose(
+            {step: of_primary.levelled(of_primary.margins(step, regressed)) for step in LADDER},
+            of_primary.rows.converted[of_primary.positions],
+            of_primary.rows.clusters[of_primary.positions],
+            n_converted=int(of_primary.rows.converted.sum()),
         )
-        for step in STEPS
-    }
-    sample = candidates[champion]
-    other = next(step for step in STEPS if step != champion)
+        champion: Step = choice.step  # type: ignore[assignment]
+        reason = f"{choice.reason} ({of_primary.scheme}, {len(of_primary.positions):,} snapshots)"
+        out = {}
+        for days, part in sorted(rows.items()):
+            if days == primary:
+                judged, margins = of_primary, regressed
+            else:
+                judged = _judged(part, fits, of_primary.windows)
+                margins = judged.out_of_sample(partial(regress, penalty=penalty))
+            out[days] = _fitted(judged, champion, margins, penalty, reason, contenders, choice)
+    return out
+
+
+def fit_rules(
+    rows: Mapping[int, TrainingRows],
+    card: Scorecard,
+    *,
+    primary: int,
+    config: LearnerConfig,
+    why: str,
+) -> dict[int, Fitted]:
+    """Read a scorecard's points as probabilities, where there is too little to learn from.
+
+    Platt's map of the standardised points, fitted on all rows: there are too few to hold any out,
+    and two numbers that a prior holds near a rising line have little to follow an accident with.
+
+    Args:
+        rows: Per horizon in days; their only feature is the points.
+        card: What gives them.
+        primary: The horizon that the wording counts at.
+        config: For how many conversions the next step needs.
+        why: What the next step was refused for.
+
+    Raises:
+        RefusedError: If there is no row, or nothing but conversions.
+    """
+    n_converted = int(rows[primary].converted.sum())
+    more = max(config.min_converted - n_converted, 1)
     reason = (
-        f"{champion} had the lower log loss out of sample ({losses[champion]:.4f} v "
-        f"{losses[other]:.4f} for {other}; {sample.scheme}, {len(sample.rows):,} snapshots)"
+        f"rules: the scorecard's points as probabilities, since {why}; logistic needs about "
+        f"{more:,} more conversions"
     )
-    return Fitted(models, champion, penalty, losses, sample, reason)
+    out = {}
+    for days, part in sorted(rows.items()):
+        if part.converted.all():
+            raise RefusedError(
+                f"{len(part):,} training snapshots for {days} days, all of them converted",
+                expected="some that did not convert, for points to be told apart by",
+                next_step="wait until a horizon is over, or widen the cohort",
+            )
+        learner = fit_points(part.features[:, 0], card)
+        margins = learner.margins(part.features)
+        calibrator = fit_rising_platt(margins, part.converted, part.clusters)
+        p = calibrator.probabilities(margins)
+        loss = float(-np.mean(part.converted * np.log(p) + (1 - part.converted) * np.log(1 - p)))
+        sample = OutOfSample(np.arange(len(part)), margins, "all rows")
+        model = HorizonModel("rules", days, learner, calibrator)
+        out[days] = Fitted({"rules": model}, "rules", 0.0, {"rules": loss}, sample, reason)
+    return out
 
 
-def _refuse_too_little(rows: TrainingRows, config: LearnerConfig) -> None:
+def refuse_too_little(rows: TrainingRows, config: LearnerConfig) -> None:
+    """Raise where there are too few conversions to learn from, or nothing else."""
     n_converted = int(rows.converted.sum())
     fewest = min(n_converted, len(rows) - n_converted)
     if fewest < config.min_converted:
@@ -168,95 +139,71 @@ def _refuse_too_little(rows: TrainingRows, config: LearnerConfig) -> None:
         )
 
 
-def _regress(part: TrainingRows, *, penalty: float) -> LogisticModel:
-    return fit_logistic(part.features, part.converted, names=part.names, inverse_penalty=penalty)
+def _judged(rows: TrainingRows, fits: Fits, windows: Sequence[Window]) -> Judged:
+    """Judge another horizon on the primary's windows, on its own, or by account."""
+    settings = fits.config.calibration
+    enough = [window for window in windows if window.has_enough(rows, settings)]
+    if not enough or enough[-1] != windows[-1]:
+        enough = inner_windows(rows, settings)
+    return Judged(rows, fits, enough)
 
 
-def _boost(part: TrainingRows, *, config: LearnerConfig) -> BoosterModel:
-    return fit_booster(
-        part.features,
-        part.converted,
-        names=part.names,
-        settings=config.booster,
-        seed=config.seed,
-    )
-
-
-def _choose_penalty(
-    rows: TrainingRows, config: LearnerConfig, penalties: Sequence[float]
-) -> tuple[float, OutOfSample, float]:
+def _choose_penalty(judged: Judged, penalties: Sequence[float]) -> tuple[float, Floats]:
+    """Return the inverse penalty of least log loss out of sample, and its log-odds there."""
     tried = []
     for penalty in penalties:
-        sample = _out_of_sample(rows, config, partial(_regress, penalty=penalty))
-        tried.append((_loss(rows, sample), penalty, sample))
-    loss, penalty, sample = min(tried, key=lambda item: item[:2])
-    return penalty, sample, loss
+        margins = judged.out_of_sample(partial(regress, penalty=penalty))
+        tried.append((judged.log_loss(margins), penalty, margins))
+    _, penalty, margins = min(tried, key=lambda item: item[:2])
+    return penalty, margins
 
 
-def _loss(rows: TrainingRows, sample: OutOfSample) -> float:
-    y = rows.converted[sample.rows]
-    p = np.clip(sigmoid(sample.margins), 1e-6, 1 - 1e-6)
-    return float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)))
-
-
-def _out_of_sample(
-    rows: TrainingRows,
-    config: LearnerConfig,
-    fit: Callable[[TrainingRows], LogisticModel | BoosterModel],
-) -> OutOfSample:
-    later = later_slice(rows, config)
-    if later is not None:
-        earlier = rows.times + rows.horizon_days * _DAY_US <= rows.times[later].min()
-        margins = fit(rows.where(earlier)).margins(rows.features[later])
-        return OutOfSample(np.flatnonzero(later), margins, "later slice")
-    margins = np.zeros(len(rows))
-    groups = rows.clusters % _GROUPS
-    for group in range(_GROUPS):
-        held_out = groups == group
-        if not held_out.any():
-            continue
-        others = rows.where(~held_out)
-        if len(np.unique(others.converted)) < 2:
-            raise RefusedError(
-                f"conversions, or their absence, in one fifth of the accounts only "
-                f"({int(rows.converted.sum()):,} of {len(rows):,} training snapshots converted "
-                f"within {rows.horizon_days} days)",
-                expected="both outside any fifth of the accounts",
-                next_step="wait for outcomes of more accounts, or use a scorecard",
-            )
-        margins[held_out] = fit(others).margins(rows.features[held_out])
-    return OutOfSample(np.arange(len(rows)), margins, "account folds")
-
-
-def later_slice(rows: TrainingRows, config: LearnerConfig) -> NDArray[np.bool_] | None:
-    """Return the mask of the later slice, or None where it leaves too little on either side."""
-    times = np.unique(rows.times)
-    start = times[len(times) - max(1, round(config.calibration.share * len(times)))]
-    later: NDArray[np.bool_] = rows.times >= start
-    earlier = rows.times + rows.horizon_days * _DAY_US <= start
-    for part in (later, earlier):
-        n_converted = int(rows.converted[part].sum())
-        if min(n_converted, int(part.sum()) - n_converted) < config.calibration.min_converted:
-            return None
-    return later
+def _fitted(
+    judged: Judged,
+    champion: Step,
+    regressed: Floats,
+    penalty: float,
+    reason: str,
+    contenders: Sequence[Step],
+    choice: Choice,
+) -> Fitted:
+    rows, fits = judged.rows, judged.fits
+    logistic = regress(rows, penalty=penalty)
+    hazard = fits.hazard("all", 0, rows.horizon_days)
+    learners: dict[Step, Learner] = {
+        "logistic": logistic,
+        "hazard": hazard,
+        "blend": BlendModel(logistic, hazard),
+    }
+    if "lightgbm" in contenders:
+        learners["lightgbm"] = boost(rows, config=fits.config)
+    recent = judged.positions[judged.recent]
+    models: dict[Step, HorizonModel] = {}
+    losses: dict[Step, float] = {}
+    for step, learner in learners.items():
+        margins = judged.margins(step, regressed)
+        losses[step] = judged.log_loss(margins)
+        sample = OutOfSample(recent, margins[judged.recent], judged.scheme)
+        if step == champion:
+            of_champion = sample
+        calibrator = _calibrate(rows, sample, learner, fits.config)
+        models[step] = HorizonModel(step, rows.horizon_days, learner, calibrator)
+    return Fitted(models, champion, penalty, losses, of_champion, reason, choice)
 
 
 def _calibrate(
-    rows: TrainingRows,
-    sample: OutOfSample,
-    refitted: LogisticModel | BoosterModel,
-    config: LearnerConfig,
+    rows: TrainingRows, sample: OutOfSample, refitted: Learner, config: LearnerConfig
 ) -> Calibrator:
+    converted: NDArray[np.float64] = rows.converted[sample.rows]
     calibrator = fit_calibrator(
         sample.margins,
-        rows.converted[sample.rows],
+        converted,
         rows.clusters[sample.rows],
         rows.times[sample.rows],
         isotonic_from=config.calibration.isotonic_from,
         min_converted=config.calibration.min_converted,
         seed=config.seed,
     )
-    if sample.scheme == "account folds":
+    if sample.scheme == "account folds" or calibrator.kind == "none":
         return calibrator
-    margins = refitted.margins(rows.features[sample.rows])
-    return calibrator.anchored(margins, rows.converted[sample.rows])
+    return calibrator.anchored(refitted.margins(rows.features[sample.rows]), converted)

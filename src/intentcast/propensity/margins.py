@@ -34,3 +34,12 @@ def logit(probability: Floats) -> Floats:
     p = np.clip(probability, SMALLEST, 1.0 - SMALLEST)
     out: Floats = np.log(p / (1.0 - p))
     return out
+
+
+def level_shift(margins: Floats, total: float) -> float:
+    """Return the δ within ±20 for which Σ σ(m + δ) is `total`, by bisection."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if sigmoid(margins + middle).sum() < total else (low, middle)
+    return (low + high) / 2.0

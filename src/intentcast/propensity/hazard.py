@@ -1,0 +1,232 @@
+"""Discrete-time hazard: the chance of converting in an interval, given not before, by LightGBM.
+
+P(convert within h) = 1 − Π_k (1 − hazard_k)^f_k, over the intervals k that begin before h; f_k is
+the share of interval k that lies before h. So one model answers every horizon up to the longest,
+never falling as the horizon grows, and a snapshot whose horizon is not over still teaches the
+intervals that are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from intentcast.config import BoosterSettings, HazardSettings
+from intentcast.errors import RefusedError
+from intentcast.propensity.booster import BoosterModel, fit_booster
+from intentcast.propensity.margins import Floats, sigmoid
+from intentcast.propensity.periods import Followed, Periods, expand, sampled
+
+INTERVAL = "hazard.interval.any.number"
+# Rows of a matrix that is made for one call of LightGBM: bounds memory, changes no number.
+_BLOCK = 8192
+_LEAST, _MOST = 1e-9, 30.0
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+
+@dataclass(frozen=True)
+class HazardModel:
+    """A fitted hazard model.
+
+    Attributes:
+        text: LightGBM's, over the features and, last, the number of the interval.
+        edges_days: Of the intervals, from 0, shape (n_intervals + 1,).
+        baseline: Log-odds per interval that the trees' are added to, shape (n_intervals,).
+    """
+
+    text: str
+    edges_days: tuple[int, ...]
+    baseline: Floats
+
+    @cached_property
+    def _booster(self) -> BoosterModel:
+        return BoosterModel(self.text)
+
+    def log_odds(self, features: Floats) -> Floats:
+        """Return the log-odds of each interval's hazard, shape (n, n_intervals)."""
+        n = len(self.baseline)
+        out = np.empty((len(features), n))
+        for start, block in self._blocks(features):
+            raw = self._booster.margins(block).reshape(-1, n)
+            out[start : start + len(raw)] = raw + self.baseline
+        return out
+
+    def cumulative(self, log_odds: Floats, days: float) -> Floats:
+        """Return the cumulative hazard −log(1 − P) up to a horizon, shape (n,)."""
+        fractions = self._fractions(days)
+        # −log(1 − σ(m)) = log(1 + exp(m)), added up in the order of intervals.
+        total = np.zeros(len(log_odds))
+        for column, fraction in enumerate(fractions):
+            total += fraction * np.logaddexp(0.0, log_odds[:, column])
+        return np.clip(total, _LEAST, _MOST)
+
+    def margins_at(self, log_odds: Floats, days: float) -> Floats:
+        """Return the log-odds of converting within a horizon, shape (n,)."""
+        cumulative = self.cumulative(log_odds, days)
+        out: Floats = cumulative + np.log(-np.expm1(-cumulative))
+        return out
+
+    def contributions_at(self, features: Floats, days: float) -> Floats:
+        """Return each feature's part of the log-odds at a horizon, shape (n, n_features + 1).
+
+        With m_k the log-odds of interval k and φ_kj feature j's TreeSHAP value in it, the log-odds
+        at the horizon are a function g of the m_k. From the average lead's m⁰ to the lead's m they
+        change by Σ_k (m_k − m⁰_k) · w_k, w_k = ∫₀¹ ∂g/∂m_k(m⁰ + t·(m − m⁰)) dt (integrated
+        gradients; Sundararajan and others 2017), and m_k − m⁰_k = Σ_j φ_kj: so feature j's part is
+        Σ_k w_k · φ_kj. The average lead's is last, with what the interval's own number does; rows
+        add up to `margins_at`.
+        """
+        n = len(self.baseline)
+        fractions = self._fractions(days)
+        out = np.empty((len(features), features.shape[1] + 1))
+        for start, block in self._blocks(features):
+            parts = self._booster.contributions(block).reshape(-1, n, block.shape[1] + 1)
+            of_features = parts[:, :, :-2]
+            lead = parts.sum(axis=2) + self.baseline
+            average = lead - of_features.sum(axis=2)
+            slopes = np.zeros_like(lead)
+            for node, weight in zip((_NODES + 1.0) / 2.0, _WEIGHTS / 2.0, strict=True):
+                slopes += weight * _slopes(average + node * (lead - average), fractions)
+            found = np.einsum("nk,nkj->nj", slopes, of_features)
+            here = slice(start, start + len(found))
+            out[here, :-1] = found
+            out[here, -1] = self.margins_at(lead, days) - found.sum(axis=1)
+        return out
+
+    def _fractions(self, days: float) -> Floats:
+        edges = np.array(self.edges_days, dtype=np.float64)
+        if not 0 < days <= edges[-1]:
+            raise RefusedError(
+                f"a horizon of {days:g} days",
+                expected=f"more than 0 and at most {edges[-1]:g}, the longest that was learnt",
+                next_step="ask for a shorter one, or train with a longer conversion.horizons_days",
+            )
+        out: Floats = np.clip((days - edges[:-1]) / np.diff(edges), 0.0, 1.0)
+        return out
+
+    def _blocks(self, features: Floats) -> "Sequence[tuple[int, Floats]]":
+        """Return the start of each block of rows, and its rows once per interval."""
+        n = len(self.baseline)
+        size = max(1, _BLOCK // n)
+        return _Blocks(features, n, size)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is not in the text as JSON values."""
+        return {"edges_days": list(self.edges_days), "baseline": self.baseline.tolist()}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any], *, text: str) -> "HazardModel":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: If edges do not rise from 0, or are not one more than the baselines.
+        """
+        edges = tuple(int(edge) for edge in raw["edges_days"])
+        baseline = np.array(raw["baseline"], dtype=np.float64)
+        if edges[:1] != (0,) or list(edges) != sorted(set(edges)):
+            raise ValueError("edges_days do not rise from 0")
+        if baseline.shape != (len(edges) - 1,) or not np.isfinite(baseline).all():
+            raise ValueError(f"{baseline.shape} baselines for {len(edges) - 1} intervals")
+        return cls(text, edges, baseline)
+
+
+class _Blocks(Sequence[tuple[int, Floats]]):
+    """Blocks of rows, each row once per interval with the interval's number last."""
+
+    def __init__(self, features: Floats, n_intervals: int, size: int) -> None:
+        self._features, self._n, self._size = features, n_intervals, size
+
+    def __len__(self) -> int:
+        return -(-len(self._features) // self._size)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number >= len(self):
+            raise IndexError
+        start = number * self._size
+        rows = self._features[start : start + self._size]
+        return start, _with_interval(np.repeat(rows, self._n, axis=0), np.arange(self._n))
+
+
+def _with_interval(features: Any, interval: Any) -> Any:
+    out = np.empty((len(features), features.shape[1] + 1), dtype=features.dtype)
+    out[:, :-1] = features
+    out.reshape(-1, out.shape[1])[:, -1] = np.resize(interval, len(out))
+    return out
+
+
+def _slopes(log_odds: Floats, fractions: Floats) -> Floats:
+    """Return ∂ log-odds of P / ∂ log-odds of each hazard: f_k · hazard_k / P, shape kept."""
+    cumulative = np.logaddexp(0.0, log_odds) @ fractions
+    p = -np.expm1(-np.clip(cumulative, _LEAST, _MOST))
+    out: Floats = fractions * sigmoid(log_odds) / p[:, None]
+    return out
+
+
+@dataclass(frozen=True)
+class HazardAt:
+    """A hazard model asked at one horizon: what a per-horizon learner can be asked."""
+
+    hazard: HazardModel
+    days: int
+
+    def margins(self, features: Floats) -> Floats:
+        """Return log-odds, shape (n,)."""
+        return self.hazard.margins_at(self.hazard.log_odds(features), self.days)
+
+    def contributions(self, features: Floats) -> Floats:
+        """Return each feature's part of the log-odds, shape (n, n_features + 1)."""
+        return self.hazard.contributions_at(features, self.days)
+
+
+def fit_hazard(
+    followed: Followed, *, booster: BoosterSettings, settings: HazardSettings, seed: int
+) -> HazardModel:
+    """Fit on the person-periods of the snapshots, in an order of their own.
+
+    The matrix of person-periods is made once, in the features' own type: at most about
+    `settings.max_rows` rows of it.
+
+    Args:
+        followed: With at least one interval that is over, and a conversion in it.
+        booster: LightGBM's parameters but for the rounds.
+        settings: Rounds, row weights and the largest number of person-periods.
+        seed: Of LightGBM and of the lot.
+    """
+    followed = followed.where(followed.n_over > 0)
+    followed = followed.take(np.lexsort((followed.clusters, followed.leads, followed.times)))
+    periods = expand(followed, lead_weight=settings.lead_weight)
+    periods = sampled(periods, followed, max_rows=settings.max_rows, seed=seed)
+    start = _baseline(periods, followed.edges_days)
+    matrix = _with_interval(followed.features[periods.row], periods.interval)
+    model = fit_booster(
+        matrix,
+        periods.converted,
+        names=[*followed.names, INTERVAL],
+        settings=booster.model_copy(update={"rounds": settings.rounds}),
+        seed=seed,
+        weight=periods.weight if settings.lead_weight else None,
+        start=start[periods.interval],
+    )
+    return HazardModel(model.text, followed.edges_days, start + np.log(periods.kept))
+
+
+def _baseline(periods: Periods, edges_days: Sequence[int]) -> Floats:
+    """Return the log-odds of each interval's hazard among the rows, half a conversion added.
+
+    An interval that nobody has reached yet goes on at the daily hazard of the one before.
+    """
+    n_intervals = len(edges_days) - 1
+    total = np.bincount(periods.interval, weights=periods.weight, minlength=n_intervals)
+    hits = np.bincount(
+        periods.interval, weights=periods.weight * periods.converted, minlength=n_intervals
+    )
+    hazard = (hits + 0.5) / (total + 1.0)
+    days = np.diff(np.array(edges_days, dtype=np.float64))
+    for k in range(1, n_intervals):
+        if total[k] == 0.0:
+            daily = np.log1p(-hazard[k - 1]) / days[k - 1]
+            hazard[k] = -np.expm1(daily * days[k])
+    out: Floats = np.log(hazard / (1.0 - hazard))
+    return out

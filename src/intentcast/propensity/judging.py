@@ -1,0 +1,214 @@
+"""What learners that had not seen some rows say of them: fitted before a window, judged on it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from intentcast.config import LearnerConfig
+from intentcast.errors import RefusedError
+from intentcast.propensity.blend import blended
+from intentcast.propensity.booster import BoosterModel, fit_booster, load_lightgbm
+from intentcast.propensity.hazard import HazardAt, HazardModel, fit_hazard
+from intentcast.propensity.logistic import LogisticModel, fit_logistic
+from intentcast.propensity.margins import Floats, level_shift
+from intentcast.propensity.periods import Followed
+from intentcast.propensity.rows import TrainingRows, Window, account_groups
+from intentcast.propensity.steps import Step
+
+
+class HasMargins(Protocol):
+    """What was fitted on some rows and judges others."""
+
+    def margins(self, features: Floats) -> Floats:
+        """Return log-odds, shape (n,)."""
+
+
+class Workers:
+    """Runs fits beside the caller where there is a second thread; no number depends on it."""
+
+    def __init__(self, threads: int) -> None:
+        # Its import hides other libraries for a moment: not while another thread imports those.
+        load_lightgbm()
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, fit: Callable[[], HazardModel]) -> "Future[HazardModel]":
+        """Run a fit beside the caller, or at once where there is no second thread."""
+        if self._pool:
+            return self._pool.submit(fit)
+        done: Future[HazardModel] = Future()
+        done.set_result(fit())
+        return done
+
+
+class Fits:
+    """Hazard models by what they may know, each fitted once whoever asks."""
+
+    def __init__(self, followed: Followed, config: LearnerConfig, workers: Workers) -> None:
+        self.followed, self.config = followed, config
+        self._workers = workers
+        self._begun: dict[tuple[str, int], Future[HazardModel]] = {}
+
+    def prepare(self, judged: "Judged", *, refit: bool = True) -> None:
+        """Begin what will be needed, so that it runs beside the regressions."""
+        for window in judged.windows:
+            self.begin("before", window.start)
+        if not judged.windows:
+            for group in range(len(account_groups(judged.rows))):
+                self.begin("without", group)
+        if refit:
+            self.begin("all", 0)
+
+    def begin(self, kind: str, number: int) -> "Future[HazardModel]":
+        """Begin the fit on all, on what was known `before` an instant, or `without` a group."""
+        if (kind, number) not in self._begun:
+            self._begun[kind, number] = self._workers.begin(partial(self._fit, kind, number))
+        return self._begun[kind, number]
+
+    def hazard(self, kind: str, number: int, days: int) -> HazardAt:
+        """Return such a fit, asked at one horizon."""
+        return HazardAt(self.begin(kind, number).result(), days)
+
+    def _fit(self, kind: str, number: int) -> HazardModel:
+        known = self.followed
+        if kind == "before":
+            known = known.censored_at(number)
+        elif kind == "without":
+            known = known.where(known.clusters % 5 != number)
+        return fit_hazard(
+            known,
+            booster=self.config.booster,
+            settings=self.config.hazard,
+            seed=self.config.seed,
+        )
+
+
+class Judged:
+    """The rows of one horizon, and what models that had not seen them say of them.
+
+    Attributes:
+        positions: Of the judged rows among all: of every window in turn, or of every row.
+        recent: Where among them the most recent window's are; all, for account folds.
+    """
+
+    def __init__(self, rows: TrainingRows, fits: Fits, windows: Sequence[Window]) -> None:
+        self.rows, self.fits, self.windows = rows, fits, windows
+        parts = [np.flatnonzero(window.of(rows)) for window in windows]
+        self.positions = np.concatenate(parts) if parts else np.arange(len(rows))
+        n_recent = len(parts[-1]) if parts else len(rows)
+        self.recent = slice(len(self.positions) - n_recent, None)
+        self.scheme = "later slice" if windows else "account folds"
+
+    def out_of_sample(self, fit: Callable[[TrainingRows], HasMargins]) -> Floats:
+        """Return log-odds at `positions`, each from a fit that had not seen the row."""
+        if self.windows:
+            return np.concatenate(
+                [
+                    fit(self.rows.where(self.rows.over_by(w.start))).margins(self._within(w))
+                    for w in self.windows
+                ]
+            )
+        margins = np.zeros(len(self.rows))
+        for held_out in account_groups(self.rows):
+            if not held_out.any():
+                continue
+            others = self.rows.where(~held_out)
+            _refuse_one_sided(others, self.rows)
+            margins[held_out] = fit(others).margins(self.rows.features[held_out])
+        return margins
+
+    def hazard(self) -> Floats:
+        """Return the hazard learner's log-odds at `positions`, likewise."""
+        days = self.rows.horizon_days
+        if self.windows:
+            return np.concatenate(
+                [
+                    self.fits.hazard("before", w.start, days).margins(self._within(w))
+                    for w in self.windows
+                ]
+            )
+        margins = np.zeros(len(self.rows))
+        for group, held_out in enumerate(account_groups(self.rows)):
+            if held_out.any():
+                learner = self.fits.hazard("without", group, days)
+                margins[held_out] = learner.margins(self.rows.features[held_out])
+        return margins
+
+    def margins(self, step: Step, regressed: Floats) -> Floats:
+        """Return a step's log-odds at `positions`, given the regression's."""
+        if step == "logistic":
+            return regressed
+        if step == "lightgbm":
+            return self.out_of_sample(partial(boost, config=self.fits.config))
+        if not hasattr(self, "_hazard"):
+            self._hazard = self.hazard()
+        return self._hazard if step == "hazard" else blended(regressed, self._hazard)
+
+    def levelled(self, margins: Floats) -> Floats:
+        """Return log-odds with each window's mean probability set to the share that converted.
+
+        A base rate that moved between training and window moves every learner's loss, and most that
+        of the one that spreads most. It tells nothing of which learner to ship: that one is
+        refitted with the window among its rows, and its calibration sets the level on it.
+
+        Args:
+            margins: At `positions`.
+        """
+        converted = self.rows.converted[self.positions]
+        out = margins.copy()
+        times = self.rows.times[self.positions]
+        for window in self.windows or [Window(int(times.min()))]:
+            here = (times >= window.start) & (times < window.stop)
+            if 0 < converted[here].sum() < here.sum():
+                out[here] += level_shift(margins[here], float(converted[here].sum()))
+        return out
+
+    def log_loss(self, margins: Floats) -> float:
+        """Return the mean log loss of levelled log-odds: log(1 + exp(m)) − y·m."""
+        m = self.levelled(margins)
+        return float(np.mean(np.logaddexp(0.0, m) - self.rows.converted[self.positions] * m))
+
+    def _within(self, window: Window) -> Floats:
+        return self.rows.features[window.of(self.rows)]
+
+
+def _refuse_one_sided(others: TrainingRows, rows: TrainingRows) -> None:
+    if len(np.unique(others.converted)) < 2:
+        raise RefusedError(
+            f"conversions, or their absence, in one fifth of the accounts only "
+            f"({int(rows.converted.sum()):,} of {len(rows):,} training snapshots converted "
+            f"within {rows.horizon_days} days)",
+            expected="both outside any fifth of the accounts",
+            next_step="wait for outcomes of more accounts, or use a scorecard",
+        )
+
+
+def regress(part: TrainingRows, *, penalty: float) -> LogisticModel:
+    """Fit the logistic step."""
+    return fit_logistic(part.features, part.converted, names=part.names, inverse_penalty=penalty)
+
+
+def boost(part: TrainingRows, *, config: LearnerConfig) -> BoosterModel:
+    """Fit the contender with one LightGBM per horizon."""
+    return fit_booster(
+        part.features,
+        part.converted,
+        names=part.names,
+        settings=config.booster,
+        seed=config.seed,
+    )
