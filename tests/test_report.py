@@ -15,6 +15,7 @@ from intentcast.evaluation.report import (
     render_report,
     state_verdict,
 )
+from intentcast.evaluation.revops_page import COMMANDS
 
 HOSTILE = "<script>alert(1)</script>"
 LOADS = {"script", "img", "image", "link", "iframe", "object", "embed", "use", "base", "form"}
@@ -65,6 +66,106 @@ def pair(b, conversions_a, conversions_b, ci95, verdict):
 MODEL_WINS = pair("scorecard:playbook", 276.0, 255.0, (4.2, 37.1), "model wins")
 RULES_WIN = pair("scorecard:playbook", 230.0, 255.0, (-40.3, -9.8), "rules win")
 NO_DIFFERENCE = pair("scorecard:playbook", 269.0, 255.05, (-1.06, 29.36), "no difference")
+
+
+def band(past, estimate, low, high):
+    return {"past": past, "estimate": estimate, "low": low, "high": high}
+
+
+def told(volume, conversions):
+    return {
+        "weeks": 13,
+        "n_handoffs": 400,
+        "n_converted": 100,
+        "precision": band(0.25, 0.24, 0.1, 0.42),
+        "per_week": {"volume": volume, "conversions": conversions},
+    }
+
+
+def found_at(multiple, model, rules):
+    def found(won):
+        return {
+            "n_converted": 40 * won,
+            "conversions_per_week": won,
+            "precision": won / (10 * multiple),
+        }
+
+    return {
+        "multiple": multiple,
+        "n_handoffs": 400.0 * multiple,
+        "handoffs_per_week": 10.0 * multiple,
+        "model": found(model),
+        "rules": found(rules),
+    }
+
+
+def revops(rival="scorecard:playbook"):
+    points = [found_at(0.5, 2.0, 1.5), found_at(1.0, 3.1, 2.5), found_at(2.0, 4.2, 4.0)]
+    if rival is None:
+        for point in points:
+            del point["rules"]
+    return {
+        "curve": {"rival": rival, "per_week": 10, "points": points},
+        "thresholds": {
+            "refused": None,
+            "most_lost": 0.05,
+            "tiers": {
+                "policy": "capacity",
+                "horizon_days": 90,
+                "hot": 0.31,
+                "hot_leave": 0.28,
+                "warm": 0.08,
+                "deprioritise": 0.006,
+                "handoffs_per_week": 10,
+                "n_leads": 22000,
+                "n_weeks": 27.0,
+            },
+            "bands": {
+                "hot": told(band(10.0, 9.1, 4.2, 15.3), band(3.0, 2.7, 0.8, 5.9)),
+                "warm": told(band(40.0, 38.0, 27.0, 49.0), band(6.0, 5.5, 2.1, 9.6)),
+            },
+            "rates": [
+                {"tier": n, "n_rows": 800, "n_converted": k, "rate": r, "low": r / 2, "high": 2 * r}
+                for n, k, r in [
+                    ("hot", 240, 0.3),
+                    ("warm", 80, 0.1),
+                    ("cold", 12, 0.015),
+                    ("deprioritised", 1, 0.00125),
+                ]
+            ],
+            "lost": {
+                "threshold": 0.006,
+                "share_of_leads": 0.35,
+                "share": 0.009,
+                "share_high": 0.043,
+                "conversions": 0.1,
+                "conversions_high": 0.5,
+                "n_accounts": 141,
+            },
+            "evidence": {
+                "n_leads": 22000,
+                "n_weeks": 27.0,
+                "n_as_of_times": 40,
+                "rest_days": 90,
+                "n_converted_leads": 261,
+                "n_converted_accounts": 141,
+            },
+        },
+        "repriced": {
+            "a": "scorecard:repriced",
+            "b": rival,
+            "handoffs": 400.0,
+            "conversions_a": 105.0,
+            "conversions_b": 100.0,
+            "difference": 5.0,
+            "ci95": [-13.0, 22.0],
+            "verdict": "no difference",
+            "n_windows": 4,
+            "n_refitted": 4,
+        }
+        if rival
+        else None,
+    }
 
 
 def summary(headline=MODEL_WINS):
@@ -172,6 +273,7 @@ def summary(headline=MODEL_WINS):
                 }
                 for level, n in [("Head of IT", 305), ("Student", 7)]
             ],
+            "revops": revops(headline["b"] if headline else None),
             "drivers": [
                 ["fit.is.job_title_head_of_it.flag", 0.2],
                 ["theme.recency_weighted.pricing.14d_halflife", 0.1],
@@ -311,8 +413,9 @@ def test_no_identifier_of_a_contender_reaches_the_reader(page):
 
 
 def test_charts_have_names_counts_and_no_shared_identifiers(page):
-    assert page.tags["figure"] == page.tags["figcaption"] == 5
-    assert page.tags["svg"] == 6
+    assert page.tags["figure"] == page.tags["figcaption"] == 6
+    # The volumes are two panels in one picture.
+    assert page.tags["svg"] == 9
     labels = [value for name, value in page.attributes if name == "aria-label"]
     assert any("12.0 % said, 11.6 % converted of 2,325" in label for label in labels)
     assert ("role", "img") in page.attributes
@@ -372,6 +475,143 @@ def test_a_known_truth_is_compared_with():
     assert "off by 2.1 percentage points on average (7.7 % said, 6.6 % true)" in text
 
 
+def test_what_sales_should_do_comes_after_the_verdict(page):
+    verdict, todo, evidence = (
+        page.text.index(words)
+        for words in (
+            state_verdict(summary()).sentence,
+            "What sales should do",
+            "The model against each points table",
+        )
+    )
+    assert verdict < todo < evidence
+
+
+def test_limits_are_told_with_their_bands(page):
+    for expected in [
+        "Hand over leads as they reach 31.0 %. In the next 13 weeks, expect 9.1 (4.2 to 15.3) "
+        "hand-offs a week, of which 2.7 (0.8 to 5.9) convert within 90 days.",
+        "hot 31.0 % 28.0 % 10.0 9.1 (4.2 to 15.3) 3.0 2.7 (0.8 to 5.9) 24.0 % (10.0 % to 42.0 %)",
+        "warm or hot 8.0 % – 40.0 38.0 (27.0 to 49.0)",
+    ]:
+        assert expected in page.text
+
+
+def test_each_tier_is_told_with_what_it_converted(page):
+    assert "hot 31.0 % 20 800 240 30.0 % (15.0 % to 60.0 %) 72.1 %" in page.text
+    assert "deprioritised – 20 800 1 0.1 % (0.1 % to 0.2 %) 0.3 %" in page.text
+
+
+def test_the_list_is_told_with_its_bound(page):
+    assert (
+        "Leave alone leads below 0.6 %: 35.0 % of all scorings, with 0.9 % of the conversions, at "
+        "most 4.3 % (95 % bound)." in page.text
+    )
+    assert "The bound rests on 141 accounts with a conversion." in page.text
+
+
+def test_without_a_list_nobody_is_to_be_left_alone():
+    raw = summary()
+    raw["revops"]["thresholds"]["lost"] = None
+    del raw["revops"]["thresholds"]["tiers"]["deprioritise"]
+    text = Page(render_report(raw)).text
+    assert "Leave alone nobody: no list is sure to lose at most 5.0 % of the conversions" in text
+
+
+def test_twice_the_capacity_is_told_by_what_is_added(page):
+    assert (
+        "10.0 more hand-offs a week would have brought 1.1 more conversions a week: 11.0 % of the "
+        "added hand-offs convert, beside 31.0 % of the present ones." in page.text
+    )
+
+
+def test_seats_that_would_bring_nothing_are_not_told_as_a_gain():
+    raw = summary()
+    raw["revops"]["curve"]["points"][2] = found_at(2.0, 3.0, 3.0)
+    text = Page(render_report(raw)).text
+    assert "10.0 more hand-offs a week would have brought no more conversions." in text
+
+
+def test_where_the_model_did_not_win_its_limits_are_said_to_be_the_models():
+    text = Page(render_report(summary(RULES_WIN))).text
+    assert "By the model, hand over leads as they reach 31.0 %." in text
+
+
+def test_a_refusal_is_told_and_no_limit_is_given():
+    raw = summary()
+    raw["revops"]["thresholds"] = {
+        "refused": {
+            "found": "12 accounts with a conversion",
+            "expected": "at least 30, 18 more",
+            "next_step": "wait for more outcomes",
+        }
+    }
+    text = Page(render_report(raw)).text
+    assert (
+        "No limits can be set for 10 hand-offs a week. Found: 12 accounts with a conversion. "
+        "Needed: at least 30, 18 more. Next: wait for more outcomes." in text
+    )
+    assert "leads as they reach" not in text
+    assert "limits below" not in text
+    assert "Leave alone" not in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("ci95", "verdict", "advice"),
+    [
+        ((2.0, 17.0), "new points win", "Use the new points."),
+        ((-17.0, -2.0), "old points win", "Keep the points as they are."),
+        ((-13.0, 22.0), "no difference", "chance alone can explain the gap"),
+    ],
+)
+def test_refitted_points_are_advised_only_where_they_won(ci95, verdict, advice):
+    raw = summary()
+    raw["revops"]["repriced"] |= {"ci95": list(ci95), "verdict": verdict}
+    text = Page(render_report(raw)).text
+    assert advice in text
+    assert ("use the new points" in text) == (verdict == "new points win")
+
+
+def test_points_that_could_not_be_refitted_stay_as_they_are():
+    raw = summary()
+    raw["revops"]["repriced"] = None
+    assert "The points could not be refitted" in Page(render_report(raw)).text
+    assert "no points to refit" in Page(render_report(summary(None))).text
+
+
+@pytest.mark.parametrize(
+    ("headline", "who"),
+    [
+        (MODEL_WINS, "the model. It found more than the playbook points table did."),
+        (RULES_WIN, "the playbook points table. It found more than the model did"),
+        (NO_DIFFERENCE, "nothing here says to change it."),
+        (None, "there is no points table to compare with."),
+    ],
+)
+def test_who_decides_the_order_follows_the_verdict(headline, who):
+    text = Page(render_report(summary(headline))).text
+    assert f"Who decides the order: {who}" in text
+
+
+def test_the_commands_that_the_page_names_exist_with_their_options():
+    from typer.main import get_command
+
+    from intentcast.cli.main import app
+
+    known = get_command(app).commands
+    for command, _ in COMMANDS:
+        name, *words = command.split()
+        options = {flag for parameter in known[name].params for flag in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_a_report_of_before_there_was_such_a_part_is_still_drawn():
+    raw = summary()
+    del raw["revops"]
+    assert "What sales should do" not in render_report(raw)
+
+
 def test_hostile_names_are_text_everywhere():
     raw = summary(pair(f"scorecard:{HOSTILE}", 9.0, 5.0, (1.0, 7.0), "model wins"))
     raw["dataset"]["name"] = f'{HOSTILE}"onload="x'
@@ -381,6 +621,9 @@ def test_hostile_names_are_text_everywhere():
     raw["drivers"].insert(0, [f'"/>{HOSTILE}', 0.6])
     raw["champion"] |= {"reason": HOSTILE, "step": HOSTILE, "steps": [HOSTILE]}
     raw["folds"][0]["step"] = HOSTILE
+    raw["revops"]["thresholds"] = {
+        "refused": dict.fromkeys(["found", "expected", "next_step"], HOSTILE)
+    }
     html = render_report(raw)
     assert_loads_nothing(html)
     assert f"the {HOSTILE} points table found 5" in Page(html).text
@@ -466,5 +709,5 @@ def test_a_browser_shows_the_verdict_and_runs_nothing(tmp_path):
     )
     dom = Page(done.stdout)
     assert state_verdict(raw).sentence in dom.text
-    assert dom.tags["svg"] == 6
+    assert dom.tags["svg"] == 9
     assert not LOADS & set(dom.tags)

@@ -9,6 +9,8 @@ from intentcast.contracts import Predictions
 from intentcast.errors import RefusedError
 from intentcast.evaluation.backtest import run_backtest
 from intentcast.labels import label_snapshots
+from intentcast.scorecards import repricing, score_snapshots
+from intentcast.scorecards.repricing import reprice
 from intentcast.snapshots import build_snapshots
 from intentcast.sources import load_dataset
 from tests.fixtures_world import (
@@ -19,11 +21,12 @@ from tests.fixtures_world import (
     shuffled_copy,
     world,
     world_folder,
+    world_times,
 )
 
 FIRST_TEST = datetime(2025, 1, 13, tzinfo=UTC)  # the first as-of time from backtest.first_test on
-LEARNT = {"base_rate", "logistic", "lightgbm", "champion"}
-RULES = {"scorecard:playbook", "scorecard:signals", "scorecard:crm_linear"}
+LEARNT = {"base_rate", "logistic", "lightgbm", "hazard", "blend", "champion"}
+RULES = {"scorecard:playbook", "scorecard:signals", "scorecard:crm_linear", "scorecard:repriced"}
 KEYS = ["contender", "lead_id", "as_of", "horizon_days"]
 
 
@@ -132,6 +135,43 @@ def test_folds_train_before_they_test_by_a_horizon():
         gap = min(fold.split.test) - max(fold.split.train)
         assert gap >= timedelta(days=HORIZONS[-1])
         assert fold.split.known_by == min(fold.split.test)
+
+
+def test_each_fold_refits_the_first_scorecard_on_what_was_known_then():
+    for fold in backtested().folds:
+        known_by = fold.split.known_by
+        found = reprice(scorecards()[0], world(), times=world_times(), known_by=known_by)
+        assert fold.repriced == found.new.model_copy(update={"name": "repriced"})
+        here = backtested().snapshots.filter(pl.col("fold") == fold.split.fold)
+        scored = score_snapshots(fold.repriced, world(), here).sort("as_of", "lead_id")
+        rows = of("scorecard:repriced").filter(pl.col("fold") == fold.split.fold)
+        assert rows.sort("as_of", "lead_id")["score"].equals(scored["score"])
+
+
+def test_without_a_scorecard_nothing_is_repriced():
+    data = with_config(backtest={"folds": 1})
+    found = run_backtest(data, config=CONFIG, scorecards=[])
+    assert not found.predictions["contender"].str.starts_with("scorecard:").any()
+    assert found.folds[0].repriced is None
+
+
+def test_a_scorecard_of_the_contenders_name_is_run_as_it_is():
+    data = with_config(backtest={"folds": 1})
+    card = scorecards()[2].model_copy(update={"name": "repriced"})
+    found = run_backtest(data, config=CONFIG, scorecards=[card])
+    assert found.folds[0].repriced is None
+    rows = found.predictions.filter(pl.col("contender") == "scorecard:repriced")
+    assert rows.select(KEYS).is_unique().all()
+
+
+def test_with_too_little_to_refit_there_is_no_repriced_contender(monkeypatch):
+    monkeypatch.setattr(repricing, "FEWEST_CONVERSIONS", 10_000)
+    said = []
+    data = with_config(backtest={"folds": 1})
+    found = run_backtest(data, config=CONFIG, scorecards=scorecards()[:1], on_progress=said.append)
+    names = found.predictions["contender"].unique()
+    assert names.filter(names.str.starts_with("scorecard:")).to_list() == ["scorecard:playbook"]
+    assert any("points kept" in line for line in said)
 
 
 def later_rows(frame, *, from_, **constants):

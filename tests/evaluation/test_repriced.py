@@ -71,3 +71,17 @@ def test_without_later_leads_the_comparison_is_refused(data):
         first_test_of(data, times(data), KNOWN_BY)
     with pytest.raises(RefusedError, match="horizon is over"):
         compare_out_of_time(card(), data, times=[LAST], known_by=LAST)
+
+
+def test_leads_that_had_converted_before_it_was_recorded_are_not_judged_by(make_dataset):
+    rows = tables()
+    late = [{**o, "recorded_at": o["occurred_at"] + timedelta(days=14)} for o in rows["outcomes"]]
+    dataset = make_dataset(**{**rows, "outcomes": late}, settings=SETTINGS)
+    later = later_leads(
+        dataset, times=[t for t in times(dataset) if t >= KNOWN_BY], known_by=dataset.data_cutoff
+    )
+    first = {row["lead_id"]: row["occurred_at"] for row in late}
+    seen = later.snapshots.select("lead_id", "as_of").iter_rows()
+    assert [lead for lead, as_of in seen if first.get(lead, as_of) < as_of] == []
+    assert len(later.converted) == len(later.snapshots)
+    assert set(np.unique(later.converted)) == {0.0, 1.0}

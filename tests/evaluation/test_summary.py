@@ -85,7 +85,7 @@ def test_a_constant_prediction_is_no_worse_calibrated_than_its_distance_from_the
 
 def test_each_scorecard_is_compared_on_the_same_leads_at_the_same_volume():
     assert {pair["b"] for pair in report()["paired"]} == {
-        "scorecard:playbook", "scorecard:signals", "scorecard:crm_linear",
+        "scorecard:playbook", "scorecard:signals", "scorecard:crm_linear", "scorecard:repriced",
     }  # fmt: skip
     champion = mature("champion").sort("as_of", "lead_id")
     accounts = champion.join(
@@ -113,9 +113,27 @@ def test_each_scorecard_is_compared_on_the_same_leads_at_the_same_volume():
         assert pair["ci95"] == pytest.approx(again.ci95, abs=0.15 * width)
 
 
-def test_the_headline_is_the_comparison_with_the_best_rules():
-    best = max(report()["paired"], key=lambda pair: pair["conversions_b"])
-    assert report()["headline"] == best
+def test_the_headline_is_the_comparison_with_the_best_of_the_teams_own_tables():
+    own = [pair for pair in report()["paired"] if pair["b"] != "scorecard:repriced"]
+    assert report()["headline"] == max(own, key=lambda pair: pair["conversions_b"])
+
+
+def test_repriced_points_are_compared_but_never_the_headline():
+    """As if they had found more than anyone: they are fitted to outcomes, like the model."""
+    is_repriced = pl.col("contender") == "scorecard:repriced"
+    knowing = pl.when(is_repriced).then(pl.col("converted").cast(pl.Float64)).otherwise("score")
+    predictions = backtested().predictions.with_columns(knowing.alias("score"))
+    found = summarise(replace(backtested(), predictions=predictions))
+    best = max(found["paired"], key=lambda pair: pair["conversions_b"])
+    assert best["b"] == "scorecard:repriced"
+    assert found["headline"]["b"] != best["b"]
+
+
+def test_a_table_of_the_teams_that_is_called_repriced_may_be_the_headline():
+    result = backtested()
+    named = [card.model_copy(update={"name": "repriced"}) for card in result.scorecards[:1]]
+    found = summarise(replace(result, scorecards=named))
+    assert found["headline"]["b"] == "scorecard:repriced"
 
 
 def test_without_rules_there_is_no_headline():

@@ -11,9 +11,10 @@ from intentcast.config import LearnerConfig
 from intentcast.contracts import Predictions, validate
 from intentcast.errors import RefusedError
 from intentcast.labels import label_snapshots
-from intentcast.propensity import STEPS, HorizonModel
+from intentcast.propensity import CONTENDERS, STEPS, HorizonModel
 from intentcast.propensity.horizons import predict_horizons
 from intentcast.scorecards import Scorecard, score_snapshots
+from intentcast.scorecards.repricing import reprice
 from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset
 from intentcast.splits import Split, rolling_origin
@@ -22,6 +23,7 @@ from intentcast.training import TrainedModel, fit_model
 
 CHAMPION = "champion"
 BASE_RATE = "base_rate"
+REPRICED = "repriced"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class FoldModel:
         n_converted: Of them, converted within the primary horizon.
         calibration: The kind of map kept, per horizon.
         drivers: Mean absolute contribution to the log-odds per feature, largest first.
+        repriced: The first scorecard with points refitted on the fold's training time; None where
+            there was too little to refit them: the present points stood in for it.
     """
 
     split: Split
@@ -47,6 +51,7 @@ class FoldModel:
     n_converted: int
     calibration: Mapping[int, str]
     drivers: list[tuple[str, float]]
+    repriced: Scorecard | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def run_backtest(
     Args:
         dataset: Its `backtest` and `cohort` settings give the windows.
         config: `conversion.toml`.
-        scorecards: Rules to run as contenders.
+        scorecards: Rules to run as contenders; the first of them also as `scorecard:repriced`,
+            its points refitted before each test window, where any window has enough to refit them.
         on_progress: Called with what is being done.
 
     Raises:
@@ -100,6 +106,7 @@ def run_backtest(
             known_by=split.known_by,
             config=config,
             on_progress=lambda what, fold=split.fold: say(f"fold {fold}: {what}"),  # type: ignore[misc]
+            contenders=CONTENDERS,
         )
         test = build_snapshots(dataset, list(split.test))
         say(f"fold {split.fold}: predicting {len(test):,} test snapshots")
@@ -111,7 +118,8 @@ def run_backtest(
         }
         features = model.featurizer.transform(dataset, test).doubles
         parts += list(_learned(model, features, test, converted, split.fold))
-        for card in scorecards:
+        refitted = _repriced(dataset, scorecards, times, split, say)
+        for card in [*scorecards, *_contending(scorecards, refitted)]:
             scored = score_snapshots(card, dataset, test)
             parts += [
                 _rows(
@@ -126,9 +134,13 @@ def run_backtest(
                 for days, label in converted.items()
             ]
         snapshots.append(test.with_columns(fold=pl.lit(split.fold, dtype=pl.Int32)))
-        folds.append(_summary(model, split, conversion.primary_horizon_days, features))
+        summary = _summary(model, split, conversion.primary_horizon_days, features)
+        folds.append(replace(summary, repriced=refitted))
     _refuse_nobody(pl.concat(snapshots), splits, dataset)
     predictions = pl.concat(parts).sort("contender", "horizon_days", "as_of", "lead_id")
+    if not any(fold.repriced for fold in folds) and _can_reprice(scorecards):
+        # The present points in every fold: it would be the same contender twice.
+        predictions = predictions.filter(pl.col("contender") != f"scorecard:{REPRICED}")
     return BacktestResult(
         dataset=dataset,
         predictions=validate(predictions, Predictions),
@@ -136,6 +148,37 @@ def run_backtest(
         folds=folds,
         scorecards=scorecards,
     )
+
+
+def _can_reprice(scorecards: list[Scorecard]) -> bool:
+    """Return whether there is a table to reprice, and none that has the contender's name."""
+    return bool(scorecards) and all(card.name != REPRICED for card in scorecards)
+
+
+def _repriced(
+    dataset: Dataset,
+    scorecards: list[Scorecard],
+    times: list[datetime],
+    split: Split,
+    say: Callable[[str], None],
+) -> Scorecard | None:
+    """Refit the first table on the fold's training time; None where that is refused."""
+    if not _can_reprice(scorecards):
+        return None
+    say(f"fold {split.fold}: repricing {scorecards[0].name}")
+    try:
+        found = reprice(scorecards[0], dataset, times=times, known_by=split.known_by)
+    except RefusedError as refused:
+        say(f"fold {split.fold}: points kept, {refused.found}")
+        return None
+    return found.new.model_copy(update={"name": REPRICED})
+
+
+def _contending(scorecards: list[Scorecard], refitted: Scorecard | None) -> list[Scorecard]:
+    """Return the repriced contender's table: the refitted one, or else the present one."""
+    if not _can_reprice(scorecards):
+        return []
+    return [refitted or scorecards[0].model_copy(update={"name": REPRICED})]
 
 
 def _two_fifths_from_the_end(times: list[datetime]) -> datetime:
@@ -183,7 +226,9 @@ def _learned(
     converted: Mapping[int, pl.Series],
     fold: int,
 ) -> Iterable[pl.DataFrame]:
-    contenders: dict[str, dict[int, HorizonModel]] = {s: model.step(s) for s in STEPS}
+    contenders: dict[str, dict[int, HorizonModel]] = {
+        s: model.step(s) for s in STEPS if s in model.fitted[model.tiers.horizon_days].models
+    }
     contenders[CHAMPION] = model.champion
     for name, models in contenders.items():
         predicted = predict_horizons(models, features)

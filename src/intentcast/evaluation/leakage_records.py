@@ -62,7 +62,7 @@ def _recording(name: str, table: pl.DataFrame, delay_hours: float) -> Iterator[F
         recorded.group_by(pl.col("recorded_at").dt.truncate("1h"))
         .agg(n=pl.len(), span=pl.col("occurred_at").max() - pl.col("occurred_at").min())
         .filter(pl.col("span") > 30 * _DAY)
-        .sort("n", descending=True)
+        .sort("n", "recorded_at", descending=[True, False])
     )
     share_bulk = (at_once["n"][0] / n) if len(at_once) else 0.0
     if share_bulk > LIMITS.recorded_at_once:

@@ -8,7 +8,7 @@ import polars as pl
 
 from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
-from intentcast.evaluation.backtest import CHAMPION, run_backtest
+from intentcast.evaluation.backtest import CHAMPION, BacktestResult, run_backtest
 from intentcast.snapshots import known_as_of
 from intentcast.sources import Dataset
 from intentcast.thresholds.evidence import Evidence, gather
@@ -73,6 +73,16 @@ def predict_out_of_time(
     """
     seen = known_until(dataset, known_by)
     result = run_backtest(seen, config=config, scorecards=[], on_progress=on_progress)
+    return matured(result)
+
+
+def matured(result: BacktestResult) -> OutOfTime:
+    """Return the champion's predictions of a backtest whose horizon is over, as evidence.
+
+    Raises:
+        RefusedError: If there are none.
+    """
+    seen = result.dataset
     days = seen.config.conversion.primary_horizon_days
     champion = (
         result.predictions.filter(
@@ -86,7 +96,7 @@ def predict_out_of_time(
     )
     if champion.is_empty():
         raise RefusedError(
-            f"no out-of-time prediction whose {days} days are over by {known_by:%Y-%m-%d}",
+            f"no out-of-time prediction whose {days} days are over by {seen.data_cutoff:%Y-%m-%d}",
             expected="predictions with known outcomes",
             next_step="set backtest.first_test earlier, or calibrate later",
         )

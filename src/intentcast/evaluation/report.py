@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from intentcast.evaluation import charts
 from intentcast.evaluation.phrases import feature_in_words, name_in_words
+from intentcast.evaluation.revops_page import revops_part
 from intentcast.features.spec import slug
 
 _CHAMPION = "champion"
@@ -22,10 +23,13 @@ _LEARNERS = {
     "logistic": "logistic regression",
     "lightgbm": "LightGBM model",
     "hazard": "LightGBM hazard model",
+    "blend": "mean of regression and hazard model",
 }
 _REASON_WORDS = {
     r"\blogistic\b(?! regression)": "logistic regression",
     r"\blightgbm\b": "LightGBM",
+    r"\bhazard\b": "LightGBM hazard model",
+    r"\bblend\b": "the mean of both",
     r"\bsnapshots\b": "scorings",
     r"\baccount folds\b": "judged on accounts held back",
     r"\blater slice\b": "judged on a later slice of the training time",
@@ -59,11 +63,15 @@ def render_report(summary: Mapping[str, Any]) -> str:
 
     It has no script and loads nothing; every name from the data is escaped.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    source = resources.files("intentcast.evaluation").joinpath("report.html.j2")
+    folder = resources.files("intentcast.evaluation")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "whole": format_number,
@@ -72,13 +80,13 @@ def render_report(summary: Mapping[str, Any]) -> str:
         "day": format_day,
         "contender": contender_in_words,
     }
-    template = environment.from_string(source.read_text(encoding="utf-8"))
-    return template.render(
+    return environment.get_template("report.html.j2").render(
         s=summary,
         verdict=state_verdict(summary),
         order=_contenders(summary),
         facts=_facts(summary),
         why=_why(summary),
+        revops=revops_part(summary, contender_in_words),
         gains=_gains(summary),
         reliability=_reliability(summary),
         precision=_precision(summary),

@@ -9,7 +9,7 @@ import polars as pl
 
 from intentcast.errors import RefusedError
 from intentcast.evaluation.compare import PairedComparison, compare_paired
-from intentcast.labels import label_snapshots
+from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.scorecards import Scorecard, score_snapshots
 from intentcast.scorecards.evidence import matured
 from intentcast.scorecards.hits import Floats
@@ -51,10 +51,16 @@ class LaterLeads:
 def later_leads(
     dataset: Dataset, *, times: Sequence[datetime], known_by: datetime
 ) -> LaterLeads | None:
-    """Return the leads at as-of times whose primary horizon is over by `known_by`, if any are."""
+    """Return the leads at as-of times whose primary horizon is over by `known_by`, if any are.
+
+    Leads that had converted already, as is known by then, are left out: see `was_at_risk`.
+    """
     over = matured(dataset, times, known_by)
-    snapshots = build_snapshots(dataset, over) if over else None
-    if snapshots is None or snapshots.is_empty():
+    if not over:
+        return None
+    snapshots = build_snapshots(dataset, over)
+    snapshots = snapshots.filter(was_at_risk(snapshots, dataset, known_by=known_by))
+    if snapshots.is_empty():
         return None
     config = dataset.config
     labels = label_snapshots(
@@ -116,8 +122,13 @@ class OutOfTime:
     @property
     def verdict(self) -> str:
         """Which points found more conversions: new points win, old points win, no difference."""
-        low, high = self.paired.ci95
-        return "new points win" if low > 0 else "old points win" if high < 0 else "no difference"
+        return old_or_new(self.paired)
+
+
+def old_or_new(paired: PairedComparison) -> str:
+    """Return which points found more conversions, where a is the new points and b the old."""
+    low, high = paired.ci95
+    return "new points win" if low > 0 else "old points win" if high < 0 else "no difference"
 
 
 def compare_out_of_time(

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from intentcast.evaluation.arena import Arena
 from intentcast.evaluation.backtest import BASE_RATE, CHAMPION, BacktestResult
 from intentcast.evaluation.capacity import (
     Floats,
-    Ints,
     gains_curve,
     handed_over,
     precision_at_capacity,
 )
-from intentcast.evaluation.compare import PairedComparison, compare_paired
+from intentcast.evaluation.compare import PairedComparison
 from intentcast.evaluation.metrics import (
     CalibrationLine,
     auc,
@@ -26,47 +26,10 @@ from intentcast.evaluation.metrics import (
     log_loss,
     reliability,
 )
+from intentcast.evaluation.revops import revops_figures
 from intentcast.evaluation.truth import compare_with_truth
-from intentcast.training import account_numbers
 
 _MOST_SEGMENTS = 8
-
-
-class Arena:
-    """Mature test snapshots of one horizon, with every contender's scores in the same order."""
-
-    def __init__(self, result: BacktestResult, horizon_days: int) -> None:
-        mature = result.predictions.filter(
-            (pl.col("horizon_days") == horizon_days) & pl.col("converted").is_not_null()
-        )
-        self.names: list[str] = mature["contender"].unique().sort().to_list()
-        self.rows: dict[str, pl.DataFrame] = {
-            name: mature.filter(pl.col("contender") == name).sort("as_of", "lead_id")
-            for name in self.names
-        }
-        any_rows = self.rows[CHAMPION]
-        keys = any_rows.select("lead_id", "as_of", "fold").join(
-            result.snapshots.select("lead_id", "as_of", "account_id"),
-            on=["lead_id", "as_of"],
-            maintain_order="left",
-        )
-        self.keys = keys
-        self.converted: Floats = any_rows["converted"].cast(pl.Float64).to_numpy()
-        self.leads: Ints = (keys["lead_id"].rank("dense").cast(pl.Int64) - 1).to_numpy()
-        self.accounts: Ints = account_numbers(keys["account_id"])
-        self.times: Ints = keys["as_of"].dt.timestamp("us").to_numpy()
-        cohort = result.dataset.config.cohort
-        per_week = result.dataset.config.capacity.handoffs_per_week
-        self.per_time = per_week * cohort.every_days / 7
-
-    def score(self, name: str) -> Floats:
-        """Return a contender's scores, shape (n,)."""
-        return self.rows[name]["score"].to_numpy()
-
-    def probability(self, name: str) -> Floats | None:
-        """Return its probabilities, or None where it gives none."""
-        column = self.rows[name]["probability"]
-        return None if column.null_count() else column.to_numpy()
 
 
 def summarise(result: BacktestResult) -> dict[str, Any]:
@@ -74,12 +37,16 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
 
     Metrics are of the primary horizon, pooled over folds; `horizons` has each horizon's, `folds`
     each fold's. `paired` compares the champion with each scorecard on the same leads at the same
-    volume; `headline` is the hardest of them.
+    volume; `headline` is the hardest of the team's own. `revops` is what sales should
+    do; see `intentcast.evaluation.revops`.
     """
     config = result.dataset.config
     primary = config.conversion.primary_horizon_days
     arena = Arena(result, primary)
-    paired = [_paired(arena, name) for name in arena.names if name.startswith("scorecard:")]
+    paired = [
+        arena.compare(CHAMPION, name) for name in arena.names if name.startswith("scorecard:")
+    ]
+    headline = _headline(result, paired)
     by_horizon = {
         str(days): {name: _metrics(Arena(result, days), name) for name in arena.names}
         for days in config.conversion.horizons_days
@@ -98,7 +65,7 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
             "horizons": by_horizon,
             "folds": _folds(result, arena),
             "paired": [pair.to_json() for pair in paired],
-            "headline": _headline(paired),
+            "headline": headline,
             "champion": {
                 "contender": CHAMPION,
                 "steps": [fold.step for fold in result.folds],
@@ -117,6 +84,7 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
             "tiers": _tiers(result, arena),
             "segments": _segments(result, arena),
             "truth": _truth(result, arena, primary),
+            "revops": revops_figures(result, arena, rival=headline["b"] if headline else None),
             "drivers": [list(pair) for pair in result.folds[-1].drivers[:40]],
         }
     )
@@ -177,25 +145,16 @@ def _metrics(arena: Arena, name: str) -> dict[str, Any]:
     return found
 
 
-def _paired(arena: Arena, scorecard: str) -> PairedComparison:
-    return compare_paired(
-        CHAMPION,
-        arena.score(CHAMPION),
-        scorecard,
-        arena.score(scorecard),
-        converted=arena.converted,
-        leads=arena.leads,
-        accounts=arena.accounts,
-        times=arena.times,
-        per_time=arena.per_time,
-    )
+def _headline(result: BacktestResult, paired: list[PairedComparison]) -> dict[str, Any] | None:
+    """Return the comparison with the scorecard that found most: the fairest to the rules.
 
-
-def _headline(paired: list[PairedComparison]) -> dict[str, Any] | None:
-    """Return the comparison with the scorecard that found most: the fairest to the rules."""
-    if not paired:
+    Among the team's own tables: repriced points are fitted to outcomes, as the model is.
+    """
+    own = {f"scorecard:{card.name}" for card in result.scorecards}
+    candidates = [pair for pair in paired if pair.b in own]
+    if not candidates:
         return None
-    return max(paired, key=lambda pair: (pair.conversions_b, pair.b)).to_json()
+    return max(candidates, key=lambda pair: (pair.conversions_b, pair.b)).to_json()
 
 
 def _folds(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
@@ -236,7 +195,6 @@ def _tiers(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
     for fold in result.folds:
         here = number == fold.split.fold
         tier[here] = fold.tiers.tiers(p[here])
-    n_weeks = len(np.unique(arena.times)) * result.dataset.config.cohort.every_days / 7
     rows = []
     for name in ("hot", "warm", "cold"):
         here = tier == name
@@ -247,7 +205,7 @@ def _tiers(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
                 "tier": name,
                 "n_snapshots": n,
                 "n_leads": len(np.unique(first)),
-                "leads_per_week": len(np.unique(first)) / n_weeks,
+                "leads_per_week": len(np.unique(first)) / arena.n_weeks,
                 "n_converted": int(arena.converted[here].sum()),
                 "share_converted": float(arena.converted[here].mean()) if n else None,
                 "mean_probability": float(p[here].mean()) if n else None,

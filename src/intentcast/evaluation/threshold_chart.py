@@ -38,7 +38,7 @@ def draw_thresholds(found: Calibration) -> str:
             ("warm", found.tiers.warm, found.warm),
         )
     ]
-    return _stacked(
+    return stacked(
         [
             _panel(rows, marks, "precision", "Share of hand-offs that convert", is_share=True),
             _panel(rows, marks, "conversions", "Conversions a week", is_share=False),
@@ -103,7 +103,7 @@ def _panel(
     )
 
 
-def _stacked(panels: Sequence[str], *, label: str) -> str:
+def stacked(panels: Sequence[str], *, label: str) -> str:
     """Return pictures one below the other as one."""
     from html import escape
 
