@@ -1,13 +1,14 @@
 """The gate: a challenger that may be worse does not pass, and the margins decide how much."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intentcast.config import SourceDelay
 from intentcast.errors import RefusedError
 from intentcast.gate import Evidence, GateSettings, gather_evidence, judge
 from intentcast.gate.checks import clustered_mean
@@ -134,6 +135,21 @@ def test_a_bundle_that_learnt_from_the_window_is_judged_by_a_stand_in_that_did_n
     assert all(f"before {opens:%Y-%m-%d}" in how for how in found.how)
     assert 0 < found.converted.sum() < len(found.converted)
     assert len(found.challenger) == len(found.champion) == len(found.times)
+
+
+def test_a_window_closes_where_the_outcomes_are_recorded_not_where_the_horizon_ends():
+    """With a delay of ten days, as-of times whose labels are not known yet are not in it."""
+    slow = world().config.model_copy(update={"source_delay_hours": SourceDelay(outcomes=240)})
+    late = gather_evidence(
+        replace(world(), config=slow),
+        challenger=bundle("logistic"),
+        champion=None,
+        scorecards=[],
+        window_days=56,
+    )
+    longest = timedelta(days=late.horizon_days + 10)
+    assert late.last + longest <= world().data_cutoff
+    assert datetime.fromtimestamp(late.times.max() / 1e6, tz=UTC) == late.last
 
 
 def test_a_window_without_conversions_is_refused():

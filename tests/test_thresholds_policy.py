@@ -151,9 +151,9 @@ def test_churn_counts_who_flips_by_the_thresholds_alone():
     churn = measure_churn(np.array([0.01, 0.1, 0.3, 0.55, 0.7]), old, new)
     assert (churn.n_flipped, churn.n_listed, churn.share) == (1, 1, 0.2)
     assert churn.moves == {"hot → warm": 1}
-    refuse_churn(churn, most=0.2)
+    refuse_churn(churn, most=0.2, proposed="p.json")
     with pytest.raises(RefusedError, match=r"1 of 5 leads \(20.0%\)"):
-        refuse_churn(churn, most=0.19)
+        refuse_churn(churn, most=0.19, proposed="p.json")
 
 
 def test_the_same_thresholds_flip_nobody():
@@ -202,6 +202,32 @@ def test_quiet_steps_are_those_in_which_the_account_did_nothing(make_dataset):
     assert found.rows() == [(0.4, 0.35), (0.6, 0.55)]
     other_fold = predictions.with_columns(fold=pl.Series([1, 1, 2] * 2))
     assert quiet_steps(data, other_fold).is_empty()
+
+
+@pytest.mark.parametrize("what", ["outcome", "change"])
+def test_a_step_in_which_an_outcome_or_an_attribute_became_known_is_not_quiet(make_dataset, what):
+    leads = [{"lead_id": "L1", "created_at": "2024-01-01", "account_id": "A"}]
+    leads += [{"lead_id": "L2", "created_at": "2024-01-01", "account_id": "A"}]
+    outcome = {"lead_id": "L2", "occurred_at": "2024-02-10", "outcome": "opportunity_created"}
+    change = {
+        "entity": "account", "entity_id": "A", "attribute": "size", "value": "9",
+        "recorded_at": "2024-02-10",
+    }  # fmt: skip
+    data = make_dataset(
+        leads=leads,
+        events=[event("L1", "2024-02-01")],
+        **({"outcomes": [outcome]} if what == "outcome" else {"attribute_changes": [change]}),
+    )
+    predictions = pl.DataFrame(
+        {
+            "lead_id": ["L1"] * 3,
+            "as_of": [at("2024-02-08"), at("2024-02-15"), at("2024-02-22")],
+            "probability": [0.5, 0.6, 0.55],
+            "fold": [1] * 3,
+        },
+        schema_overrides={"as_of": pl.Datetime("us", "UTC")},
+    )
+    assert quiet_steps(data, predictions).rows() == [(0.6, 0.55)]
 
 
 def test_the_fall_is_that_of_nine_in_ten_quiet_steps():

@@ -27,8 +27,8 @@ COMMANDS = (
     "forecast",
     "feedback",
     "explore",
-    "rollback",
     "promote",
+    "rollback",
     "serve",
     "demo",
 )

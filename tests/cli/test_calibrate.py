@@ -104,6 +104,8 @@ def test_a_second_policy_follows_the_first_and_more_churn_than_the_budget_is_ref
     assert done.code == 3
     assert "would change tier" in done.json["error"]["found"]
     assert out.read_bytes() == before
+    proposed = json.loads(out.with_suffix(".proposed.json").read_bytes())
+    assert proposed["version"] == 3, "kept, to be renamed once sales agrees"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,8 @@ def test_a_second_policy_follows_the_first_and_more_churn_than_the_budget_is_ref
     [
         ([], "none of --per-week"),
         (["--per-week", 3, "--precision", 0.2], "--per-week and --precision"),
+        (["--precision", 0.2, "--deal-value", "cheap"], "--deal-value 'cheap'"),
+        (["--per-week", 3, "--out", "policy.svg"], "--out policy.svg"),
         (["--value"], "--value without --cost-per-handoff"),
     ],
 )

@@ -1,6 +1,7 @@
 """Each command from end to end on the small world, with its outputs as documented."""
 
 import csv
+import json
 import shutil
 from datetime import timedelta
 
@@ -92,8 +93,10 @@ def test_check_sets_bad_rows_aside_with_their_number_and_every_rule(cli, tmp_pat
 
 def test_train_writes_one_bundle_that_scores(cli, trained_run):
     assert trained_run.code == 0
-    [folder] = (cli.home / "bundles").iterdir()
+    [folder] = (path for path in (cli.home / "bundles").iterdir() if path.is_dir())
     found = trained_run.json
+    [reign] = json.loads((cli.home / "bundles" / "champions.json").read_text())["small"]
+    assert reign["bundle"] == folder.name, "the first of its name answers"
     assert (cli.home / found["bundle"]) == folder
     loaded = load_bundle(folder)
     assert loaded.name == "small"

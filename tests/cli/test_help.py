@@ -21,6 +21,8 @@ COMMANDS = (
     "forecast",
     "feedback",
     "explore",
+    "promote",
+    "rollback",
     "serve",
     "demo",
 )

@@ -186,7 +186,7 @@ def known_histories():
 
 def rows_of(kind, columns):
     """Rows of a table as what a request has of them."""
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind) if field.name in columns]
     return tuple(
         kind(**dict(zip(names, row, strict=True)))
         for row in zip(*(columns[name] for name in names), strict=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from intentcast.cli.check import warn_of_leaks
 from intentcast.cli.console import (
     AsJson,
     DataFolder,
@@ -59,6 +60,7 @@ def backtest(
 
     config = learner_settings(settings)
     dataset = open_dataset(folder, say)
+    warn_of_leaks(dataset, say)
     place = out or Path("out") / dataset.config.name
     cards = [read_scorecard(path) for path in dataset_scorecards(dataset)]
     result = run_backtest(dataset, config=config, scorecards=cards, on_progress=say)

@@ -21,6 +21,7 @@ from intentcast.cli.console import (
     open_dataset,
     percent,
     progress,
+    refuse_strange,
     show,
 )
 from intentcast.errors import InputError
@@ -46,6 +47,7 @@ HELP = (
 )
 
 _BAND = ("past", "estimate", "low", "high")
+_MOST_CHURN = 0.2
 
 
 def run(
@@ -96,9 +98,15 @@ def run(
         ),
     ] = None,
     max_churn: Annotated[
-        float,
-        typer.Option("--max-churn", min=0, max=1, help="Largest share of leads to change tier."),
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            "--max-churn",
+            min=0,
+            max=1,
+            help="Largest share of leads to change tier by the thresholds alone; without it 0.2 "
+            "where a policy is replaced, and none for the first.",
+        ),
+    ] = None,
     accept_churn: Annotated[
         bool, typer.Option("--accept-churn", help="Write the policy whatever changes.")
     ] = False,
@@ -122,13 +130,24 @@ def run(
 
     wish = _Wish(per_week, precision, value, deal_value, cost)
     wish.refuse_unclear()
-    config = learner_settings(settings)
+    if out.suffix != ".json":
+        raise InputError(
+            f"--out {out}", expected="a name that ends in .json", next_step="name it so"
+        )
     with progress() as say:
         loaded = load_bundle(newest_bundle(bundle))
+        # The learner of the bundle, unless another is asked for.
+        config = (settings is None and loaded.settings) or learner_settings(settings)
         dataset = open_dataset(folder, say)
-        _refuse_strange(loaded, dataset)
+        refuse_strange(loaded, dataset)
         before = _predecessor(out, dataset.config.name, loaded)
         known_by = instant(as_of, default=dataset.data_cutoff)
+        if known_by > dataset.data_cutoff:
+            raise InputError(
+                f"--as-of {known_by:%Y-%m-%d} and data that end on {dataset.data_cutoff:%Y-%m-%d}",
+                expected="a time at which the data are known",
+                next_step="give an earlier one",
+            )
         seen = predict_out_of_time(dataset, known_by=known_by, config=config, on_progress=say)
         ask = wish.ask(seen.dataset)
         say("bands")
@@ -143,8 +162,8 @@ def run(
         )
         say("churn")
         churn = _churn(loaded, seen.dataset, before, found.tiers)
-        if not accept_churn:
-            refuse_churn(churn, most=max_churn)
+        most = max_churn if max_churn is not None else _MOST_CHURN if before else 1.0
+        is_kept = accept_churn or churn.share <= most
         say("drawing")
         picture = out.with_suffix(".svg")
         write_atomic(picture, standalone(draw_thresholds(found)).encode())
@@ -161,12 +180,15 @@ def run(
             },
         }
         policy = _policy(loaded, before, found.tiers, known_by, details)
-        write_policy(policy, out)
-    if as_json:
+        place = out if is_kept else out.with_suffix(".proposed.json")
+        write_policy(policy, place)
+    if as_json and is_kept:
         show({"out": str(out), "curve": str(picture), **policy.to_json()})
-        return
-    _print(policy)
-    print(f"Policy {policy.version}: {out}; curve: {picture}")
+    if not as_json:
+        _print(policy)
+        print(f"Policy {policy.version}: {place}; curve: {picture}")
+    if not is_kept:
+        refuse_churn(churn, most=most, proposed=place.name)
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,9 @@ class _Wish:
     cost: float | None
 
     def refuse_unclear(self) -> None:
-        """Refuse none or more than one wish, and a value without its cost."""
+        """Refuse none or more than one wish, a value without its cost, and an odd amount."""
+        from intentcast.thresholds.choose import number_of
+
         given = [
             name
             for name, is_given in (
@@ -196,6 +220,8 @@ class _Wish:
                 expected="exactly one of them",
                 next_step="give one, such as --per-week 10",
             )
+        if self.deal_value not in ("mean", "median"):
+            number_of(self.deal_value)
         if self.value and not self.cost:
             raise InputError(
                 "--value without --cost-per-handoff",
@@ -212,34 +238,37 @@ class _Wish:
         return Ask(value=value_of_conversion(dataset, self.deal_value), cost=self.cost)
 
 
-def _refuse_strange(bundle: "Bundle", dataset: "Dataset") -> None:
-    """Refuse a bundle whose probabilities are not those of the data set's settings."""
-    days = dataset.config.conversion.primary_horizon_days
-    if (bundle.name, bundle.primary_horizon_days) != (dataset.config.name, days):
-        raise InputError(
-            f"a bundle of {bundle.name} for {bundle.primary_horizon_days} days",
-            expected=f"one of {dataset.config.name} for {days} days, as dataset.toml says",
-            next_step="give its --bundle, or train one",
-        )
-
-
 def _predecessor(out: Path, name: str, bundle: "Bundle") -> "Policy | None":
     """Return the policy that is to be replaced, if there is one."""
     from intentcast.thresholds.policy import check_policy, read_policy
 
     if not out.exists():
         return None
-    policy = read_policy(out)
+    try:
+        policy = read_policy(out)
+    except InputError as error:
+        raise _in_the_way(out, error.found) from None
     if policy.dataset != name:
         raise InputError(
             f"{out} is a policy of {policy.dataset}",
             expected=f"one of {name}, or no file",
             next_step="choose another --out",
         )
-    check_policy(
-        policy, name=name, version=bundle.version, horizon_days=bundle.primary_horizon_days
-    )
+    try:
+        check_policy(
+            policy, name=name, version=bundle.version, horizon_days=bundle.primary_horizon_days
+        )
+    except InputError as error:
+        raise _in_the_way(out, error.found) from None
     return policy
+
+
+def _in_the_way(out: Path, found: str) -> InputError:
+    return InputError(
+        f"a file that cannot be a predecessor: {found}",
+        expected=f"a policy of this bundle's horizon in {out}, or no file",
+        next_step="move it away, or give another --out",
+    )
 
 
 def _churn(
@@ -283,9 +312,10 @@ def _print(policy: "Policy") -> None:
     seen, used = told["predictions"], told["evidence"]
     text = (
         f"{seen['n_matured']:,} matured predictions, out of time, of {seen['n_folds']} refitted "
-        f"models, {seen['first_as_of'][:10]} to {seen['last_as_of'][:10]}. Hand-offs counted over "
-        f"{used['n_weeks']:.0f} weeks: {used['n_leads']:,} leads, {used['n_converted_leads']} of "
-        f"which converted within {tiers.horizon_days} days."
+        f"models, {seen['first_as_of'][:10]} to {seen['last_as_of'][:10]}. Counted over "
+        f"{used['n_weeks']:.0f} weeks in which {used['n_leads']:,} leads were scored; "
+        f"{used['n_converted_leads']} of them converted within {tiers.horizon_days} days. A lead "
+        "counts in the week in which it newly reaches a threshold."
     )
     print(textwrap.fill(text, 80))
     weeks = told["bands"]["hot"]["weeks"]
@@ -303,14 +333,25 @@ def _print(policy: "Policy") -> None:
             print(f"  {what:<22}{past:>8}  {next_:>16}  {low} to {high}")
         past, next_, low, high = (percent(band["precision"][k]) for k in _BAND)
         print(f"  {'share that converts':<22}{past:>8}  {next_:>16}  {low} to {high}")
+    from intentcast.tiers import WARM_MULTIPLE
+
+    newly = [told["bands"][tier]["per_week"]["volume"]["past"] for tier in ("hot", "warm")]
+    if newly[1] < 0.95 * WARM_MULTIPLE * newly[0]:
+        print(
+            textwrap.fill(
+                f"No threshold lets {WARM_MULTIPLE} times as many leads newly reach warm as hot: "
+                "warm begins where most do.",
+                80,
+            )
+        )
     print()
     if lost := told["lost"]:
         print(
             textwrap.fill(
                 f"Deprioritised below {percent(lost['threshold'])}: "
-                f"{percent(lost['share_of_leads'])} of the leads, with {percent(lost['share'])} of "
-                f"the conversions, at most {percent(lost['share_high'])} "
-                f"({lost['conversions_high']:.1f} at a time; 95 % bound over "
+                f"{percent(lost['share_of_leads'])} of the leads in the test weeks, with "
+                f"{percent(lost['share'])} of the conversions, at most "
+                f"{percent(lost['share_high'])} ({lost['conversions_high']:.1f} at a time; 95 % bound over "
                 f"{lost['n_accounts']} accounts).",
                 80,
             )

@@ -15,6 +15,7 @@ import typer
 from intentcast.errors import InputError
 
 if TYPE_CHECKING:
+    from intentcast.bundle import Bundle
     from intentcast.config import LearnerConfig
     from intentcast.sources import Dataset
 
@@ -74,8 +75,8 @@ def show(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def instant(text: str | None, *, default: datetime) -> datetime:
-    """Read `--as-of`: a date is its first instant, a zone-less time is UTC.
+def instant(text: str | None, *, default: datetime, option: str = "--as-of") -> datetime:
+    """Read an option such as `--as-of`: a date is its first instant, a zone-less time is UTC.
 
     Raises:
         InputError: If it is neither, or not between 1990 and 2099.
@@ -92,7 +93,7 @@ def instant(text: str | None, *, default: datetime) -> datetime:
             raise ValueError
     except (ValueError, OverflowError):
         raise InputError(
-            f"--as-of {text[:40]!r}",
+            f"{option} {text[:40]!r}",
             expected="a date or an instant between 1990 and 2099, such as 2026-01-31 or "
             "2026-01-31T09:00:00Z",
             next_step="correct it",
@@ -166,6 +167,21 @@ def _told(bundle: Path, key: str) -> str:
         return str(json.loads((bundle / "manifest.json").read_bytes()).get(key, ""))
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def refuse_strange(bundle: "Bundle", dataset: "Dataset") -> None:
+    """Refuse a bundle whose probabilities are not those of the data set's settings.
+
+    Raises:
+        InputError: If its name or its primary horizon is another.
+    """
+    days = dataset.config.conversion.primary_horizon_days
+    if (bundle.name, bundle.primary_horizon_days) != (dataset.config.name, days):
+        raise InputError(
+            f"a bundle of {bundle.name} for {bundle.primary_horizon_days} days",
+            expected=f"one of {dataset.config.name} for {days} days, as dataset.toml says",
+            next_step="give its --bundle, or train one",
+        )
 
 
 def percent(share: float | None) -> str:

@@ -1,6 +1,7 @@
 """`intentcast explain`."""
 
 import textwrap
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from intentcast.cli.console import (
     progress,
     show,
 )
+from intentcast.cli.policies import PolicyFile
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,16 +50,27 @@ def run(
         Path | None,
         typer.Option(metavar="B0", help="Bundle in use at --since; without it the same one."),
     ] = None,
+    scorecard: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A points table to explain instead of the bundle's own."),
+    ] = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Explain and print."""
     import polars as pl
 
     from intentcast.errors import InputError
-    from intentcast.scoring import answer, load_bundle
+    from intentcast.scorecards import read_scorecard
+    from intentcast.scoring import answer, load_bundle, with_policy
 
     with progress() as say:
         loaded = load_bundle(newest_bundle(bundle))
+        odd: list[str] = []
+        if policy is not None:
+            loaded, odd = with_policy(loaded, policy)
+        if scorecard is not None:
+            loaded = replace(loaded, scorecard=read_scorecard(scorecard))
         dataset = open_dataset(folder, say)
         moment = instant(as_of, default=dataset.data_cutoff)
         known = dataset.leads.filter(pl.col("lead_id") == lead)
@@ -71,8 +84,9 @@ def run(
             "lead_id", pl.lit(moment).cast(pl.Datetime("us", "UTC")).alias("as_of"), "account_id"
         )
         found = answer(loaded, dataset, snapshot, explain=True)
+        found["warnings"] += odd
         if since is not None:
-            then = instant(since, default=moment)
+            then = instant(since, default=moment, option="--since")
             if then > moment:
                 raise InputError(
                     f"--since {then:%Y-%m-%dT%H:%MZ} is after --as-of {moment:%Y-%m-%dT%H:%MZ}",
@@ -182,7 +196,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
     handoff = found["handoff"]
     lines.append(f"Hand-off to sales: {'ready' if handoff['ready'] else 'not yet'}")
     for criterion in handoff["criteria"]:
-        met = "yes" if criterion["met"] else "no"
+        met = "met" if criterion["met"] else "not met"
         asked = "" if criterion["needed"] else "; not asked here"
         lines.append(f"  {criterion['name']}: {met} ({criterion['detail']}{asked})")
     if packet := found["packet"]:

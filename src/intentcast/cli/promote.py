@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intentcast.cli.console import AsJson, open_dataset, progress, show
+from intentcast.cli.console import AsJson, open_dataset, progress, refuse_strange, show
 
 if TYPE_CHECKING:
     from intentcast.gate import GateVerdict
@@ -72,6 +72,7 @@ def run(
         gate or shipped("gate.toml", in_checkout="models/gate.toml"), GateSettings
     )
     moment = datetime.now(UTC)
+    bundle = bundle.resolve()
     with progress() as say:
         say("reading the bundle")
         challenger = load_bundle(bundle)
@@ -99,6 +100,13 @@ def run(
                 next_step="give --data DIR",
             )
         dataset = open_dataset(data or Path(str(known)), say)
+        refuse_strange(challenger, dataset)
+        if holder is not None and holder.primary_horizon_days != challenger.primary_horizon_days:
+            notes.append(
+                f"The champion {holder.version} is for {holder.primary_horizon_days} days and was "
+                "not compared."
+            )
+            holder = None
         cards = [read_scorecard(path) for path in dataset_scorecards(dataset)]
         evidence = gather_evidence(
             dataset,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from intentcast.cli.check import AcceptedLeaks, refuse_leaks
 from intentcast.cli.console import (
     BUNDLES,
     AsJson,
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 NAME = "train"
 HELP = (
     "Learn from a data set and write a bundle: features, learner, calibration, tiers.\n\n"
-    "Uses what was known before --as-of and nothing later. The learner (logistic regression or "
-    "LightGBM) is chosen by log loss on a later slice; calibration is kept only if it helps there. "
+    "Uses what was known before --as-of and nothing later. The learner (a scorecard's points, "
+    "logistic regression, a LightGBM hazard model, or the mean of the last two) is the simplest "
+    "within one standard error of the best on later slices; calibration is kept only if it helps "
+    "there. "
     "The bundle is logged to MLflow (SQLite) and registered: the first of its name as champion, "
-    "later ones as challenger.\n\n"
+    "later ones as challenger. Refuses where a column knows the outcome (see `check`).\n\n"
     "Example: intentcast train data/sample"
 )
 
@@ -55,6 +58,7 @@ def run(
             "the points table's silence rules; kept beside the bundle.",
         ),
     ] = False,
+    accept_leak: AcceptedLeaks = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, package, register."""
@@ -74,12 +78,19 @@ def run(
     with progress() as say:
         dataset = open_dataset(folder, say)
         cards = dataset_scorecards(dataset)
-        for card in cards[:1]:
-            read_scorecard(card)
+        rules = read_scorecard(cards[0]) if cards else None
+        accepted = refuse_leaks(dataset, accept_leak, say)
         known_by = instant(as_of, default=dataset.data_cutoff)
         times = as_of_times(cohort_span(dataset), dataset.config.cohort.every_days)
-        model = fit_model(dataset, times=times, known_by=known_by, config=config, on_progress=say)
-        figures = _figures(model)
+        model = fit_model(
+            dataset,
+            times=times,
+            known_by=known_by,
+            config=config,
+            on_progress=say,
+            scorecard=rules,
+        )
+        figures = _figures(model) | {"accepted_leaks": accepted}
         say("writing the bundle")
         bundle = package(
             model,
@@ -89,9 +100,11 @@ def run(
             metrics=figures,
             created=datetime.now(UTC),
             out=out,
+            settings=config,
         )
         say("reading it back")
         load_bundle(bundle)
+        _crown_the_first(bundle, dataset.config.name)
         registered = None
         if not no_registry:
             from intentcast.registry import register
@@ -105,6 +118,7 @@ def run(
                     "known_by": known_by.isoformat(),
                     "step": figures["step"],
                     "seed": config.seed,
+                    "data": str(folder.resolve()),
                     "n_features": figures["n_features"],
                 },
                 metrics={
@@ -121,7 +135,7 @@ def run(
                 model,
                 dataset,
                 config=config,
-                card=read_scorecard(cards[0]) if cards else None,
+                card=rules,
                 on_progress=say,
             )
             kept = _keep_half_lives(memory, bundle)
@@ -151,6 +165,15 @@ def run(
         print()
         print("\n".join(half_life_lines(memory)))
         print("\n".join(f"Written: {path}" for path in kept))
+
+
+def _crown_the_first(bundle: Path, name: str) -> None:
+    """Make a bundle champion where its model has none: somebody must answer."""
+    from intentcast.champions import Reign, champion, crown
+
+    if champion(bundle.parent, name) is None:
+        since = datetime.now(UTC).isoformat()
+        crown(bundle.parent, name, Reign(bundle.name, since, "the first bundle of its name"))
 
 
 def _keep_half_lives(report: "HalfLifeReport", bundle: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.propensity import HorizonModel
 from intentcast.propensity.margins import Floats
 from intentcast.scorecards import Scorecard, score_snapshots
+from intentcast.scorecards.evidence import matured
 from intentcast.scoring import predict
 from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset
@@ -145,7 +146,7 @@ def gather_evidence(
 
 def _window(times: list[datetime], dataset: Dataset, window_days: int) -> list[datetime]:
     days = dataset.config.conversion.primary_horizon_days
-    finished = [t for t in times if t + timedelta(days=days) <= dataset.data_cutoff]
+    finished = matured(dataset, times, dataset.data_cutoff)
     if not finished:
         raise RefusedError(
             f"no as-of time whose {days} days are over by {dataset.data_cutoff:%Y-%m-%d}",
@@ -173,17 +174,21 @@ def _predictor(
         return bundle, f"{role}: bundle {bundle.version} itself, whose data end before the window"
     known_by = opens - age
     settings = bundle.settings or LearnerConfig()
+    whose = f"the settings of bundle {bundle.version}" if bundle.settings else "default settings"
     try:
-        model = fit_model(dataset, times=times, known_by=known_by, config=settings)
+        model = fit_model(
+            dataset, times=times, known_by=known_by, config=settings, scorecard=bundle.scorecard
+        )
     except RefusedError:
         if not age:
             raise
         # So long before the window there was nothing to learn from: a fresher one is harder to
         # beat.
         known_by = opens
-        model = fit_model(dataset, times=times, known_by=known_by, config=settings)
+        model = fit_model(
+            dataset, times=times, known_by=known_by, config=settings, scorecard=bundle.scorecard
+        )
     stand_in = StandIn(model.featurizer, model.champion, dataset.config)
     return stand_in, (
-        f"{role}: the settings of bundle {bundle.version}, trained on what was known before "
-        f"{known_by:%Y-%m-%d}"
+        f"{role} {bundle.version}: {whose}, trained on what was known before {known_by:%Y-%m-%d}"
     )

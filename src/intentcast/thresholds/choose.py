@@ -44,6 +44,25 @@ class Ask:
         return "precision" if self.precision is not None else "value"
 
 
+def number_of(told: str) -> float:
+    """Return an amount that is told as a number.
+
+    Raises:
+        InputError: If it is no number above 0.
+    """
+    try:
+        value = float(told)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise InputError(
+            f"--deal-value {told[:40]!r}",
+            expected="an amount above 0, or mean or median",
+            next_step="correct it",
+        )
+    return value
+
+
 def value_of_conversion(dataset: Dataset, told: str) -> float:
     """Return what a conversion is worth.
 
@@ -55,17 +74,7 @@ def value_of_conversion(dataset: Dataset, told: str) -> float:
         InputError: If it is neither, or there are no amounts.
     """
     if told not in ("mean", "median"):
-        try:
-            value = float(told)
-        except ValueError:
-            value = 0.0
-        if not 0.0 < value < float("inf"):
-            raise InputError(
-                f"--deal-value {told[:40]!r}",
-                expected="an amount above 0, or mean or median",
-                next_step="correct it",
-            )
-        return value
+        return number_of(told)
     won = dataset.outcomes.filter(pl.col("outcome").is_in(dataset.config.conversion.outcomes))
     amounts = (
         won["amount"].drop_nulls() if "amount" in won.columns else pl.Series([], dtype=pl.Float64)
@@ -118,6 +127,7 @@ def choose(evidence: Evidence, ask: Ask) -> tuple[float, float]:
     counts = evidence.count_handed_over(thresholds)
     if ask.per_week is not None:
         wanted = ask.per_week * evidence.n_weeks
+        _refuse_more_than_there_are(ask.per_week, float(counts.max(initial=0)), evidence.n_weeks)
         hot = _for_volume(thresholds, counts, wanted)
     elif ask.precision is not None:
         hot = _for_precision(evidence, ask.precision)
@@ -126,7 +136,25 @@ def choose(evidence: Evidence, ask: Ask) -> tuple[float, float]:
         hot = _for_value(evidence, ask)
         wanted = float(evidence.handed_over(hot).sum())
     _refuse_few_conversions(evidence, hot)
-    return hot, min(hot, _for_volume(thresholds, counts, wanted * WARM_MULTIPLE))
+    warm = _for_volume(thresholds, counts, wanted * WARM_MULTIPLE)
+    if warm >= hot:
+        raise RefusedError(
+            f"hot from {hot:.2%}, and no lower threshold that more leads newly reach in a week",
+            expected="room for a warm tier below hot",
+            next_step="hand over fewer per week, or ask for a higher precision or cost",
+        )
+    return hot, warm
+
+
+def _refuse_more_than_there_are(per_week: float, most: float, n_weeks: float) -> None:
+    """Refuse a volume that no threshold brings."""
+    if per_week * n_weeks > 1.05 * max(most, 1.0):
+        raise RefusedError(
+            f"{per_week:g} hand-offs a week, and at most {most / max(n_weeks, 1e-9):.1f} leads a "
+            "week newly reach any threshold",
+            expected="a volume that some threshold brings",
+            next_step="ask for fewer, or widen the cohort",
+        )
 
 
 def _for_volume(falling: Floats, counts: Ints, wanted: float) -> float:

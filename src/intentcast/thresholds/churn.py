@@ -48,8 +48,8 @@ def measure_churn(probabilities: Floats, old: TierPolicy, new: TierPolicy) -> Ch
     return Churn(len(probabilities), sum(moves.values()), listed, dict(sorted(moves.items())))
 
 
-def refuse_churn(churn: Churn, *, most: float) -> None:
-    """Refuse more flips than the budget.
+def refuse_churn(churn: Churn, *, most: float, proposed: str) -> None:
+    """Refuse more flips than the budget; `proposed` is the file that holds the policy for now.
 
     Raises:
         RefusedError: With the moves.
@@ -61,5 +61,5 @@ def refuse_churn(churn: Churn, *, most: float) -> None:
         f"{churn.n_flipped} of {churn.n_leads} leads ({churn.share:.1%}) would change tier by the "
         f"new thresholds alone ({told})",
         expected=f"at most {most:.1%} (--max-churn)",
-        next_step="tell sales and give --accept-churn, or raise --max-churn",
+        next_step=f"tell sales, then rename {proposed} (it is whole), or give --accept-churn",
     )

@@ -39,17 +39,16 @@ def quiet_steps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
     """Return steps of leads whose account did nothing in between, within one fold.
 
     Args:
-        dataset: Its events say who did something; machines' do not count.
+        dataset: Its events, outcomes and attribute changes say of whom something became known;
+            machines' events do not count.
         predictions: `lead_id`, `as_of`, `probability`, `fold`.
 
     Returns:
         `probability` and `after`.
     """
     accounts = dataset.leads.select("lead_id", "account_id")
-    human = dataset.events.filter(~pl.col("is_machine").fill_null(value=False))
     seen = (
-        human.select("lead_id", "known_at")
-        .join(accounts, on="lead_id")
+        _news(dataset, accounts)
         .sort("known_at")
         .with_columns(n_known=pl.int_range(1, pl.len() + 1).over("account_id"))
     )
@@ -76,6 +75,27 @@ def quiet_steps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
     )
     is_quiet = (pl.col("n_after") == pl.col("n_known").fill_null(0)) & (pl.col("gap") == every)
     return following.filter(is_quiet & pl.col("after").is_not_null()).select("probability", "after")
+
+
+def _news(dataset: Dataset, accounts: pl.DataFrame) -> pl.DataFrame:
+    """Return all that became known of an account and may move a probability: when, of whom."""
+    changes = dataset.attribute_changes.rename({"recorded_at": "known_at"})
+    human = dataset.events.filter(~pl.col("is_machine").fill_null(value=False))
+    of_leads = [
+        human.select("lead_id", "known_at"),
+        dataset.outcomes.select("lead_id", "known_at"),
+        changes.filter(pl.col("entity") == "lead").select("known_at", lead_id="entity_id"),
+    ]
+    of_accounts = changes.filter(pl.col("entity") == "account")
+    return pl.concat(
+        [
+            *(
+                part.join(accounts, on="lead_id").select("account_id", "known_at")
+                for part in of_leads
+            ),
+            of_accounts.select("known_at", account_id="entity_id").select("account_id", "known_at"),
+        ]
+    )
 
 
 def noise_near(threshold: float, steps: pl.DataFrame) -> Noise:

@@ -139,7 +139,11 @@ def read_policy(path: Path) -> Policy:
     if set(raw) != _KEYS:
         odd = ", ".join(sorted(set(raw) ^ _KEYS))[:100]
         raise _refused(path, f"with keys too many or too few ({odd})")
-    if raw["sha256"] != _digest(raw):
+    try:
+        is_whole = raw["sha256"] == _digest(raw)
+    except ValueError:  # a number beyond all bounds
+        is_whole = False
+    if not is_whole:
         raise _refused(path, "with contents that do not match its checksum")
     try:
         return _parsed(raw)
@@ -226,9 +230,13 @@ def _check_order(tiers: TierPolicy) -> None:
         raise ValueError(f"thresholds out of order: {', '.join(named)}")
     if tiers.deprioritise is None and tiers.deprioritise_leave is not None:
         raise ValueError("thresholds.deprioritise_leave")
+    if not isinstance(tiers.policy, str):
+        raise TypeError("thresholds.policy")
     for name in ("horizon_days", "handoffs_per_week", "n_leads"):
-        if type(getattr(tiers, name)) is not int:
+        if type(getattr(tiers, name)) is not int or getattr(tiers, name) < 0:
             raise ValueError(f"thresholds.{name}")
+    if isinstance(tiers.n_weeks, bool) or not isinstance(tiers.n_weeks, int | float):
+        raise ValueError("thresholds.n_weeks")
 
 
 def _digest(values: dict[str, Any]) -> str:
