@@ -351,8 +351,8 @@ def _print(policy: "Policy") -> None:
                 f"Deprioritised below {percent(lost['threshold'])}: "
                 f"{percent(lost['share_of_leads'])} of the leads in the test weeks, with "
                 f"{percent(lost['share'])} of the conversions, at most "
-                f"{percent(lost['share_high'])} ({lost['conversions_high']:.1f} at a time; 95 % bound over "
-                f"{lost['n_accounts']} accounts).",
+                f"{percent(lost['share_high'])} ({lost['conversions_high']:.1f} at a time; 95 % "
+                f"bound over {lost['n_accounts']} accounts).",
                 80,
             )
         )
