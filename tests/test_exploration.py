@@ -170,6 +170,43 @@ def test_who_opted_out_or_is_in_sales_hands_or_was_sent_back_lately_is_never_dra
     assert eligible(hot, dataset, opt_out=("unsubscribe",)).is_empty()
 
 
+def test_a_return_is_over_once_its_days_have_passed(make_dataset):
+    sent_back = MONDAY - timedelta(days=90)
+    dataset = make_dataset(
+        leads=[{"lead_id": name, "created_at": "2024-01-01"} for name in ("L0", "L1")],
+        events=[event("L0", "2024-05-01")],
+        outcomes=[
+            outcome("L0", sent_back.isoformat(), "mql_rejected"),
+            outcome("L1", (sent_back + timedelta(seconds=1)).isoformat(), "mql_rejected"),
+        ],
+    )
+    assert dataset.config.sales.renurture_days == 90
+    scores = candidates(2).with_columns(lead_id=pl.Series(["L0", "L1"]), tier=pl.lit("cold"))
+    assert eligible(scores, dataset, opt_out=("unsubscribe",))["lead_id"].to_list() == ["L0"]
+
+
+def test_an_opt_out_that_was_taken_back_later_no_longer_stands(make_dataset):
+    dataset = make_dataset(
+        leads=[{"lead_id": f"L{i}", "created_at": "2024-01-01"} for i in range(4)],
+        events=[
+            event("L0", "2024-05-01", "unsubscribe"),
+            event("L0", "2024-05-02", "resubscribe"),
+            event("L1", "2024-05-02", "unsubscribe"),
+            event("L1", "2024-05-01", "resubscribe"),
+            event("L2", "2024-05-01", "resubscribe"),
+            event("L2", "2024-05-01", "unsubscribe"),
+            event("L3", "2024-05-01", "unsubscribe"),
+            event("L3", "2024-06-03", "resubscribe"),  # known at the as-of time: not before it
+        ],
+    )
+    scores = candidates(4).with_columns(
+        lead_id=pl.Series([f"L{i}" for i in range(4)]), tier=pl.lit("cold")
+    )
+    back = eligible(scores, dataset, opt_out=("unsubscribe",), revoked_by=("resubscribe",))
+    assert back["lead_id"].to_list() == ["L0"]
+    assert eligible(scores, dataset, opt_out=("unsubscribe",)).is_empty()
+
+
 def test_a_snapshot_belongs_to_the_draw_of_the_week_before_it():
     log = draw(candidates(3), EMPTY, per_week=1, seed=3)
     [name], chance = log["lead_id"].to_list(), log["inclusion_probability"][0]
@@ -231,3 +268,67 @@ def test_weighted_rates_below_the_threshold_are_unbiased_where_chosen_ones_are_n
         off = np.array(naive) - np.array(truths)
         assert abs(off.mean()) > 10 * off.std() / np.sqrt(n_weeks)
     assert errors.std() / np.sqrt(n_weeks) < 0.1 * np.mean(truths)
+
+
+def estimated_each_week(*, n_weeks, n_runs, pause_days, per_week=4):
+    """Weighted means of the chances of the same 40 leads, shape (n_runs, n_weeks), and the mean."""
+    p = np.where(np.arange(40) < 8, 0.4, 0.02)
+    weeks = [
+        candidates(40, as_of=MONDAY + timedelta(weeks=week)).with_columns(
+            probability=pl.Series(p), tier=pl.lit("cold")
+        )
+        for week in range(n_weeks)
+    ]
+    means = np.empty((n_runs, n_weeks))
+    for seed in range(n_runs):
+        log = EMPTY
+        for week, rows in enumerate(weeks):
+            more = draw(rows, log, per_week=per_week, seed=seed, pause_days=pause_days)
+            log = pl.concat([log, more])
+            means[seed, week] = (weights(log, rows).values * p).sum() / len(p)
+    return means, p.mean()
+
+
+@pytest.mark.parametrize("pause_days", [90, 15])
+def test_weighted_means_are_right_week_after_week_of_the_same_leads(pause_days):
+    """Likelier leads are drawn earlier and then paused: without them the others look unlikely."""
+    means, truth = estimated_each_week(n_weeks=6, n_runs=120, pause_days=pause_days)
+    error = means.std(axis=0) / np.sqrt(len(means))
+    assert np.abs(means.mean(axis=0) - truth).max() < 3.5 * error.max()
+    assert error.max() < 0.05 * truth
+
+
+@pytest.mark.parametrize("later", [timedelta(days=3), timedelta(0)], ids=["thursday", "same time"])
+def test_a_second_draw_in_a_week_leaves_weighted_means_right(later):
+    rows = candidates(40, as_of=MONDAY).with_columns(tier=pl.lit("cold"))
+    again = candidates(40, as_of=MONDAY + later).with_columns(tier=pl.lit("cold"))
+    p = rows["probability"].to_numpy()
+    means, parts = [], []
+    for seed in range(200):
+        first = draw(rows, EMPTY, per_week=4, seed=seed)
+        log = pl.concat([first, draw(again, first, per_week=7, seed=seed)])
+        found = weights(log.sample(fraction=1.0, shuffle=True, seed=seed), again)
+        means.append((found.values * p).mean())
+        parts.append(found.part.value_counts().sort("part").rows())
+    assert parts == [[("drawn", 3), ("drawn before", 4), ("not drawn", 33)]] * 200
+    assert np.mean(means) == pytest.approx(p.mean(), abs=3.5 * np.std(means) / np.sqrt(200))
+    assert np.std(means) / np.sqrt(200) < 0.05 * p.mean()
+
+
+def test_a_lead_stands_for_itself_while_it_is_paused_and_no_longer():
+    rows = [candidates(6, as_of=MONDAY + timedelta(weeks=week)) for week in range(4)]
+    log = draw(rows[0], EMPTY, per_week=1, seed=3, pause_days=14)
+    [name] = log["lead_id"]
+    for week in (1, 2):
+        others = rows[week].filter(pl.col("lead_id") != name)
+        more = draw(others, log, per_week=1, seed=3, pause_days=14)
+        log = pl.concat([log, more])
+    told = pl.concat(
+        [
+            row.filter(pl.col("lead_id") == name).with_columns(tier=pl.lit("cold"))
+            for row in rows[:3]
+        ]
+    )
+    found = weights(log, told)
+    assert found.part.to_list() == ["drawn", "drawn before", "not drawn"]
+    assert found.values == pytest.approx([1 / log["inclusion_probability"][0], 1, 0])

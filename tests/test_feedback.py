@@ -1,5 +1,6 @@
 """What sales accepted and sent back: decisions, rates, reasons, and what they suggest."""
 
+import tracemalloc
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -206,6 +207,67 @@ def test_a_mark_that_fewer_than_five_leads_have_is_not_tested():
     assert (row.n_marked, row.n_accepted_marked) == (4, 0)
 
 
+@pytest.mark.parametrize(("times", "n_own"), [(1, 80), (5, 20)])
+def test_reasons_given_once_or_a_few_times_do_not_hide_what_is_certain(times, n_own):
+    """As free text is: one lead with a rare mark would be far off, in standard deviations."""
+    rng = np.random.default_rng(0)
+    rejected = rng.random(400) < 0.5
+    marks = {("rule", f"r{i}"): rng.random(400) < 0.06 for i in range(12)}
+    marks["rule", "demo"] = np.where(rejected, rng.random(400) < 0.2, rng.random(400) < 0.05)
+    sent = np.flatnonzero(rejected)[: times * n_own].reshape(n_own, times)
+    own = {f"text {i}": np.isin(np.arange(400), some) for i, some in enumerate(sent)}
+    rows = associate(
+        marks, {ANY_REASON: rejected, **own}, ~rejected, np.arange(400), n_permutations=299
+    )
+    assert (rows[0].mark, rows[0].reason) == ("demo", ANY_REASON)
+    assert rows[0].p_adjusted < 0.01
+    rare = [row for row in rows if row.reason != ANY_REASON and row.mark != "demo"]
+    assert len(rare) == 12 * n_own
+    assert all(row.p is None for row in rare)
+
+
+def test_what_is_tested_does_not_depend_on_who_was_rejected():
+    """Else those that look telling would be tested, and p-values too small."""
+    rng = np.random.default_rng(3)
+    has = {("rule", f"every {i}"): np.arange(80) % i == 0 for i in (2, 12, 17)}
+    first = np.arange(80) < 12
+    tested = {
+        tuple(
+            sorted(
+                (row.mark, row.reason)
+                for row in associate(
+                    has,
+                    {"early": first[order], "late": (np.arange(80) > 60)[order]},
+                    ((np.arange(80) >= 12) & (np.arange(80) <= 60))[order],
+                    np.arange(80),
+                    n_permutations=9,
+                )
+                if row.p is not None
+            )
+        )
+        for order in (rng.permutation(80) for _ in range(20))
+    }
+    assert len(tested) == 1
+
+
+def test_the_memory_of_a_test_does_not_grow_with_the_permutations():
+    rng = np.random.default_rng(1)
+    rejected = np.arange(200) < 100
+    marks = {("rule", f"r{i}"): rng.random(200) < 0.5 for i in range(100)}
+    reasons = {f"reason {i}": rejected & (np.arange(200) % 5 == i) for i in range(5)}
+
+    def peak(n_permutations):
+        tracemalloc.start()
+        associate(marks, reasons, ~rejected, np.arange(200), n_permutations=n_permutations)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    # 500 tests of 8 bytes, 290 times, are 1.2 MB.
+    assert peak(300) < peak(10) + 200_000
+
+
 def hot_leads(rejected_below, rejected_above, *, n=400, seed=2):
     rng = np.random.default_rng(seed)
     p = rng.uniform(0.10, 0.50, n)
@@ -308,6 +370,32 @@ def test_what_is_said_fits_80_columns_and_says_who_is_not_here(found):
     said = " ".join(lines)
     assert "Only leads that were handed over are decided on" in said
     assert "nothing is applied" in said
+
+
+def test_reasons_in_free_text_are_one_bounded_line_each_and_the_rare_ones_are_counted_together(
+    judged,
+):
+    n = judged["is_rejected"].sum()
+    texts = iter([f"call {i}:\n\x1b[31m{'no ' * 200}" for i in range(n - 4)] + ["later\n"] * 4)
+    typed = judged.with_columns(
+        pl.Series("reason", [next(texts) if sent else None for sent in judged["is_rejected"]])
+    )
+    found = survey_feedback(
+        typed,
+        pl.DataFrame(schema={"row": pl.UInt32, "item": pl.String}),
+        tiers=bundle("logistic").tiers,
+        span=SPAN,
+        learnt_before=LEARNT,
+    )
+    names = [row["reason"] for row in found["reasons"]]
+    assert found["n_reasons"] == n - 3
+    assert len(names) == 21
+    assert names[:2] == ["other reasons", "later"]
+    assert sum(row["n_rejected"] for row in found["reasons"]) == n
+    assert all(name.isprintable() and len(name) <= 80 for name in names)
+    lines = feedback_lines(found)
+    assert max(map(len, lines)) <= 80
+    assert all(line.isprintable() for line in lines)
 
 
 def test_a_suggested_threshold_is_said_with_what_it_would_cost(found):

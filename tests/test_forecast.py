@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from intentcast.errors import RefusedError
-from intentcast.forecast import RANKS, first_lower, forecast, known_at
+from intentcast.forecast import RANKS, drop_counts, first_lower, forecast, known_at
 from intentcast.scorecards import score_snapshots
 from intentcast.scoring import score
 from intentcast.tiers import TierPolicy
@@ -171,6 +171,15 @@ def test_a_lead_that_was_hot_is_hot_until_it_leaves(found):
     assert len(held) > 0
     hot = with_past.filter(pl.col("tier") == "hot")["lead_id"]
     assert set(hot) == set(held) | set(found.filter(pl.col("tier") == "hot")["lead_id"])
+
+
+def test_a_lead_that_only_the_points_table_drops_is_dropped_sooner_by_it():
+    days = {"days_left": [None, None, 20, 20], "rules_days_left": [5, None, 10, None]}
+    rows = pl.DataFrame(
+        {"tier": ["hot"] * 4, "rules_tier": ["hot"] * 4, **days},
+        schema_overrides=dict.fromkeys(days, pl.Int32),
+    )
+    assert drop_counts(rows, (30,))["hot"]["rules_drop_sooner"] == 2
 
 
 def test_where_nobody_is_warm_the_forecast_is_empty_with_the_same_columns(found):

@@ -6,8 +6,8 @@ stands for 1/π of them (Horvitz and Thompson 1952).
 
 The log is a table that only grows, one row per drawn lead: `lead_id`; `as_of` of the draw;
 `inclusion_probability` (π, in (0, 1]); `tier` and `probability` then; `n_eligible` leads that it
-was drawn from; `n_drawn` in this draw; `uniform_share` and `seed` of the draw; `model_version` and
-`policy_version` (the policy's, or else the model's, which holds its policy).
+was drawn from; `n_drawn` in this draw; `uniform_share`, `seed` and `pause_days` of the draw;
+`model_version` and `policy_version` (the policy's, or else the model's, which holds its policy).
 """
 
 import hashlib
@@ -36,6 +36,7 @@ LOG_SCHEMA = pl.Schema(
         "n_drawn": pl.Int64(),
         "uniform_share": pl.Float64(),
         "seed": pl.Int64(),
+        "pause_days": pl.Int64(),
         "model_version": pl.String(),
         "policy_version": pl.String(),
     }
@@ -48,8 +49,8 @@ class Weights:
 
     Attributes:
         values: Shape (n,): 0 or at least 1.
-        part: Of each snapshot: `above` the threshold, `drawn`, `not drawn`, or `no draw` in the
-            week before it, shape (n,).
+        part: Of each snapshot: `above` the threshold, `drawn`, `drawn before` (paused in the draw),
+            `not drawn`, or `no draw` in the week before it, shape (n,).
         bound: The largest weight allowed.
         n_bounded: Snapshots whose weight was cut to it: the estimate is biased towards the
             others' by what was cut off.
@@ -63,16 +64,24 @@ class Weights:
     effective_n: float
 
 
-def eligible(scores: pl.DataFrame, dataset: Dataset, *, opt_out: tuple[str, ...]) -> pl.DataFrame:
+def eligible(
+    scores: pl.DataFrame,
+    dataset: Dataset,
+    *,
+    opt_out: tuple[str, ...],
+    revoked_by: tuple[str, ...] = (),
+) -> pl.DataFrame:
     """Return the leads below the threshold that may be handed over, by what was known by then.
 
-    Never a lead that opted out, that sales sent back less than `sales.renurture_days` ago, that
-    sales accepted already, or whose matter ended.
+    Never a lead that opted out and did not take it back, that sales sent back less than
+    `sales.renurture_days` ago, that sales accepted already, or whose matter ended.
 
     Args:
         scores: One row per lead: `lead_id`, `as_of` (one for all), `tier`, `probability`.
         dataset: Its events and outcomes known strictly before `as_of`.
         opt_out: Event types by which a lead opts out.
+        revoked_by: Event types by which it takes that back: the later of the two stands, and of
+            two at one instant the opt-out, as for hand-offs.
 
     Returns:
         The rows of `scores` that are left, sorted by lead.
@@ -82,14 +91,21 @@ def eligible(scores: pl.DataFrame, dataset: Dataset, *, opt_out: tuple[str, ...]
     as_of = _only(scores)
     known = pl.col("known_at") < as_of
     sales, conversion = dataset.config.sales, dataset.config.conversion
-    events = dataset.events.filter(known, pl.col("event_type").is_in(opt_out))
+    out = (
+        dataset.events.filter(known, pl.col("event_type").is_in([*opt_out, *revoked_by]))
+        .with_columns(is_out=pl.col("event_type").is_in(opt_out))
+        .sort("lead_id", "occurred_at", "is_out")
+        .group_by("lead_id", maintain_order=True)
+        .last()
+        .filter("is_out")
+    )
     ended = [*conversion.closing, *sales.accepted]
     ended += [] if conversion.recurring else conversion.outcomes
     returned = pl.col("outcome").is_in(sales.rejected) & (
-        pl.col("known_at") >= as_of - timedelta(days=sales.renurture_days)
+        pl.col("known_at") > as_of - timedelta(days=sales.renurture_days)
     )
     outcomes = dataset.outcomes.filter(known, pl.col("outcome").is_in(ended) | returned)
-    barred = pl.concat([events["lead_id"], outcomes["lead_id"]]).unique()
+    barred = pl.concat([out["lead_id"], outcomes["lead_id"]]).unique()
     return scores.filter(pl.col("tier") != ABOVE, ~pl.col("lead_id").is_in(barred.implode())).sort(
         "lead_id"
     )
@@ -176,6 +192,7 @@ def draw(
         pl.lit(len(left), dtype=pl.Int64).alias("n_eligible"),
         pl.lit(uniform_share).alias("uniform_share"),
         pl.lit(seed, dtype=pl.Int64).alias("seed"),
+        pl.lit(pause_days, dtype=pl.Int64).alias("pause_days"),
     )
     chance = pl.DataFrame({"lead_id": left["lead_id"], "inclusion_probability": chances})
     drawn = drawn.join(chance, on="lead_id", maintain_order="left")
@@ -197,9 +214,15 @@ def weights(log: pl.DataFrame, snapshots: pl.DataFrame, *, bound: float = 1000.0
     """Return a weight per training snapshot that undoes the choice of who was handed over.
 
     Above the threshold 1 (all are handed over); drawn 1/π; eligible and not drawn 0, because what
-    would have become of it in sales' hands is not known: those drawn stand for it. So weighted
-    sums over a draw's snapshots estimate those over all that were above or eligible. A snapshot
+    would have become of it in sales' hands is not known: those drawn stand for it. A lead that was
+    drawn before and is paused in a draw has no chance in it, so nobody stands for it; but it was
+    handed over, so it stands for itself, with 1 (as in the ordered
+    estimator of Des Raj 1956). So weighted sums over a draw's snapshots estimate, without bias
+    whatever was drawn before, those over all that were above, eligible, or paused. A snapshot
     without a draw in the seven days up to it has weight 1: it is as selective as it ever was.
+
+    A paused lead counts whatever became of it. Where snapshots of leads that sales accepted or that
+    opted out are left out, leave them out among the paused as well.
 
     Args:
         log: Of all draws.
@@ -207,7 +230,12 @@ def weights(log: pl.DataFrame, snapshots: pl.DataFrame, *, bound: float = 1000.0
         bound: No weight is larger, so that one lead does not decide; what is cut off is a bias, and
             counted. The draw's own bound is n_eligible / (uniform_share · n_drawn).
     """
-    draws = log.select(draw=pl.col("as_of")).unique().sort("draw")
+    # Of several draws at one instant, each is from those that the ones before it left.
+    draws = (
+        log.group_by(draw="as_of")
+        .agg(pl.col("n_eligible").min(), pl.col("pause_days").max())
+        .sort("draw")
+    )
     rows = (
         snapshots.select("lead_id", "as_of", "tier")
         .with_row_index("position")
@@ -217,12 +245,13 @@ def weights(log: pl.DataFrame, snapshots: pl.DataFrame, *, bound: float = 1000.0
         )
         .sort("position")
         .join(
-            log.select("lead_id", "inclusion_probability", draw="as_of"),
-            on=["lead_id", "draw"],
+            log.select("lead_id", "n_eligible", "inclusion_probability", draw="as_of"),
+            on=["lead_id", "draw", "n_eligible"],
             how="left",
             maintain_order="left",
         )
     )
+    rows = rows.join(_paused(log, rows), on=["lead_id", "draw"], how="left", maintain_order="left")
     chance = pl.col("inclusion_probability")
     part = (
         pl.when(pl.col("draw").is_null())
@@ -231,6 +260,8 @@ def weights(log: pl.DataFrame, snapshots: pl.DataFrame, *, bound: float = 1000.0
         .then(pl.lit("above"))
         .when(chance.is_not_null())
         .then(pl.lit("drawn"))
+        .when(pl.col("is_paused"))
+        .then(pl.lit("drawn before"))
         .otherwise(pl.lit("not drawn"))
     )
     rows = rows.with_columns(part=part)
@@ -250,6 +281,24 @@ def weights(log: pl.DataFrame, snapshots: pl.DataFrame, *, bound: float = 1000.0
         bound=bound,
         n_bounded=int((raw > bound).sum()),
         effective_n=float(values.sum()) ** 2 / squares if squares else 0.0,
+    )
+
+
+def _paused(log: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `lead_id` and `draw` where a draw before it keeps the lead out, and `is_paused`."""
+    before = log.select("lead_id", was="as_of", n_eligible_then="n_eligible")
+    ended = pl.col("draw") - pl.duration(days=pl.col("pause_days"))
+    is_before = (pl.col("was") < pl.col("draw")) | (
+        (pl.col("was") == pl.col("draw")) & (pl.col("n_eligible_then") > pl.col("n_eligible"))
+    )
+    return (
+        rows.select("lead_id", "draw", "n_eligible", "pause_days")
+        .drop_nulls()
+        .unique()
+        .join(before, on="lead_id")
+        .filter(is_before, pl.col("was") > ended)
+        .select("lead_id", "draw", is_paused=pl.lit(value=True))
+        .unique()
     )
 
 

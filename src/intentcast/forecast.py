@@ -33,6 +33,7 @@ from intentcast.tiers import TIERS, Tier, TierPolicy
 RANKS: dict[str, int] = {"out": -1} | {tier: rank for rank, tier in enumerate(TIERS)}
 _FIRST_BLOCK = 7
 _MOST_ROWS = 20_000
+_NEVER = 2**31 - 1  # days
 
 Ints = NDArray[np.int64]
 # From snapshots to the rank of each one's tier, given the rank that it has now.
@@ -226,12 +227,14 @@ def drop_counts(found: pl.DataFrame, limits: tuple[int, ...]) -> dict[str, dict[
         of_tier = found.filter(pl.col("tier") == tier)
         by_rules = of_tier.filter(pl.col("rules_tier").is_in(["hot", "warm"]))
         left = of_tier["days_left"]
+        # Where only the points table drops a lead within the limit, it does so sooner.
+        model_left = by_rules["days_left"].fill_null(_NEVER)
         counts[tier] = {
             "n_leads": len(of_tier),
             "within_days": {str(limit): int((left <= limit).sum()) for limit in limits},
             "not_within_limit": int(left.null_count()),
             "median_days_left": left.median(),
             "also_by_rules": len(by_rules),
-            "rules_drop_sooner": int((by_rules["rules_days_left"] < by_rules["days_left"]).sum()),
+            "rules_drop_sooner": int((by_rules["rules_days_left"] < model_left).sum()),
         }
     return counts

@@ -25,6 +25,7 @@ def test_leads_below_hot_are_logged_once_a_week(cli, scores, tmp_path):
     rows = pl.read_parquet(log)
     assert rows.schema == LOG_SCHEMA
     assert found["n_drawn"] == len(rows) == 4
+    assert found["revoked_by"] == ["resubscribe"]
     assert [row["lead_id"] for row in found["drawn"]] == rows["lead_id"].to_list()
     told = pl.read_parquet(scores).filter(pl.col("horizon_days") == 90)
     joined = rows.join(told, on="lead_id", suffix="_told")

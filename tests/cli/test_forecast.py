@@ -1,8 +1,11 @@
 """`intentcast forecast`: dates as a file, counts in words and as JSON."""
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
 
+from intentcast.cli.tables import write_frame
 from intentcast.forecast import forecast
 from tests.fixtures_world import AS_OF, bundle, bundle_folder, world, world_folder
 
@@ -51,3 +54,27 @@ def test_a_policy_that_is_none_is_an_error(cli, tmp_path):
     assert done.code == 2
     assert "policy.json" in done.stderr
     assert not (tmp_path / "f.parquet").exists()
+
+
+def test_scores_of_a_later_time_are_no_previous_ones(cli, tmp_path):
+    told = world().leads.select(
+        "lead_id", as_of=pl.lit(AS_OF + timedelta(days=1)), tier=pl.lit("hot")
+    )
+    write_frame(told, tmp_path / "later.parquet")
+    done = cli(
+        "forecast", world_folder(), *args(), "--previous", tmp_path / "later.parquet",
+        "--out", tmp_path / "f.parquet",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "was scored as of 2025-12-16" in done.stderr
+    assert not (tmp_path / "f.parquet").exists()
+
+
+def test_previous_scores_without_a_tier_are_an_error(cli, tmp_path):
+    write_frame(world().leads.select("lead_id"), tmp_path / "told.parquet")
+    done = cli(
+        "forecast", world_folder(), *args(), "--previous", tmp_path / "told.parquet",
+        "--out", tmp_path / "f.parquet",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "has no column as_of, tier" in done.stderr

@@ -10,6 +10,7 @@ from intentcast.cli.console import AsJson, DataFolder, open_dataset, percent, pr
 if TYPE_CHECKING:
     import polars as pl
 
+    from intentcast.handoff import OptOut
     from intentcast.sources import Dataset
 
 NAME = "explore"
@@ -63,8 +64,9 @@ def run(
     with progress() as say:
         dataset = open_dataset(folder, say)
         told = at_horizon(scored, dataset.config.conversion.primary_horizon_days)
-        leaving = tuple(opt_out) if opt_out else opt_out_types(dataset)
-        candidates = eligible(told, dataset, opt_out=leaving)
+        settings = handoff_opt_out()
+        leaving = tuple(opt_out) if opt_out else opt_out_types(dataset, settings)
+        candidates = eligible(told, dataset, opt_out=leaving, revoked_by=settings.revoked_by)
         drawn = draw(
             candidates,
             before,
@@ -83,6 +85,7 @@ def run(
                 "n_drawn": len(drawn),
                 "n_logged": len(before) + len(drawn),
                 "opt_out": list(leaving),
+                "revoked_by": list(settings.revoked_by),
                 "drawn": drawn.with_columns(
                     pl.col("as_of").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
                 ).to_dicts(),
@@ -144,20 +147,26 @@ def read_log(path: Path) -> "pl.DataFrame":
     return found
 
 
-def opt_out_types(dataset: "Dataset") -> tuple[str, ...]:
+def handoff_opt_out() -> "OptOut":
+    """Return by which event types the shipped hand-off lets leads opt out, and take it back."""
+    from intentcast.config import read_settings
+    from intentcast.handoff import HandoffSettings
+    from intentcast.shipped import shipped
+
+    place = shipped("handoff.toml", in_checkout="models/handoff.toml")
+    return read_settings(place, HandoffSettings).criteria.opt_out
+
+
+def opt_out_types(dataset: "Dataset", settings: "OptOut") -> tuple[str, ...]:
     """Return the event types by which leads opt out: the hand-off's and the points tables'.
 
     Raises:
         RefusedError: If the data have none of them: opting out may have another name there.
     """
-    from intentcast.config import read_settings
     from intentcast.errors import RefusedError
-    from intentcast.handoff import HandoffSettings
     from intentcast.scorecards import dataset_scorecards, read_scorecard
-    from intentcast.shipped import shipped
 
-    place = shipped("handoff.toml", in_checkout="models/handoff.toml")
-    named = set(read_settings(place, HandoffSettings).criteria.opt_out.event_types)
+    named = set(settings.event_types)
     for path in dataset_scorecards(dataset):
         named.update(read_scorecard(path).opt_out)
     found = sorted(named)

@@ -56,7 +56,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Forecast and write."""
-    from intentcast.cli.tables import checked_suffix, read_frame, write_frame
+    from intentcast.cli.tables import checked_suffix, told_before, write_frame
     from intentcast.forecast import drop_counts, forecast
     from intentcast.scoring import load_bundle
 
@@ -64,9 +64,9 @@ def run(
     with progress() as say:
         loaded = load_bundle(newest_bundle(bundle))
         thresholds, notes = chosen_tiers(policy, loaded)
-        told = read_frame(previous) if previous else None
         dataset = open_dataset(folder, say)
         moment = instant(as_of, default=dataset.data_cutoff)
+        told = told_before(previous, moment) if previous else None
         say(f"up to {limit_days} days of silence")
         found = forecast(
             loaded, dataset, moment, policy=thresholds, previous=told, limit_days=limit_days

@@ -22,12 +22,9 @@ def chosen_tiers(policy: Path | None, bundle: "Bundle") -> tuple["TierPolicy", l
         BundleError: If the policy is damaged, or of another horizon.
         InputError: If there is no such file.
     """
-    from intentcast.thresholds.policy import check_policy, read_policy
+    from intentcast.scoring import with_policy
 
     if policy is None:
         return bundle.tiers, []
-    read = read_policy(policy)
-    odd = check_policy(
-        read, name=bundle.name, version=bundle.version, horizon_days=bundle.primary_horizon_days
-    )
-    return read.tiers, odd
+    loaded, odd = with_policy(bundle, policy)
+    return loaded.tiers, odd

@@ -1,8 +1,7 @@
 """`intentcast score`."""
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +16,7 @@ from intentcast.cli.console import (
     progress,
     show,
 )
-
-if TYPE_CHECKING:
-    import polars as pl
+from intentcast.cli.policies import PolicyFile
 
 NAME = "score"
 HELP = (
@@ -36,12 +33,7 @@ def run(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="A .parquet or .csv file to write.")
     ] = Path("scores.parquet"),
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Policy from `calibrate`, instead of the bundle's tiers."
-        ),
-    ] = None,
+    policy: PolicyFile = None,
     previous: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +47,7 @@ def run(
     """Score and write."""
     import polars as pl
 
-    from intentcast.cli.tables import checked_suffix, write_frame
+    from intentcast.cli.tables import checked_suffix, told_before, write_frame
     from intentcast.scoring import load_bundle, score, unseen_vocabulary, with_policy
     from intentcast.snapshots import known_as_of, snapshots_at
     from intentcast.tiers import TIERS
@@ -70,7 +62,7 @@ def run(
         moment = instant(as_of, default=dataset.data_cutoff)
         snapshots = snapshots_at(dataset, moment)
         say(f"scoring {len(snapshots):,} leads")
-        told = _told_before(previous, moment) if previous else None
+        told = told_before(previous, moment) if previous else None
         scores = score(loaded, dataset, snapshots, previous=told)
         write_frame(scores, out)
         seen = known_as_of(dataset.events, moment).filter(
@@ -100,31 +92,3 @@ def run(
     for warning in warnings:
         print(f"Note: {warning}")
     print(f"Wrote {out} with bundle {loaded.name} {loaded.version}")
-
-
-def _told_before(path: Path, moment: datetime) -> "pl.DataFrame":
-    """Return the scores told last before an instant; of several times, the latest."""
-    import polars as pl
-
-    from intentcast.cli.tables import read_frame
-    from intentcast.errors import InputError
-
-    told = read_frame(path)
-    if absent := {"lead_id", "as_of", "tier"} - set(told.columns):
-        raise InputError(
-            f"{path} has no column {', '.join(sorted(absent))}",
-            expected="a file that `intentcast score` wrote",
-            next_step="check --previous",
-        )
-    told = told.with_columns(pl.col("lead_id").cast(pl.String))
-    # A CSV file has its instants as text with a zone.
-    if not isinstance(told.schema["as_of"], pl.Datetime):
-        told = told.with_columns(pl.col("as_of").str.to_datetime(time_zone="UTC", strict=False))
-    latest = told["as_of"].max()
-    if not isinstance(latest, datetime) or latest.replace(tzinfo=UTC) > moment:
-        raise InputError(
-            f"--previous {path} was scored as of {str(latest)[:30]}",
-            expected=f"scores of {moment:%Y-%m-%d %H:%M} UTC or before",
-            next_step="give the scores told last, or a later --as-of",
-        )
-    return told.filter(pl.col("as_of") == latest)

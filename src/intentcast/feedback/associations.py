@@ -1,6 +1,6 @@
 """Which marks go with a rejection: lift against accepted leads, with multiplicity controlled."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 FEWEST_MARKED = 5
+FEWEST_EXPECTED = 1.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Association:
         n_accepted_marked: Accepted, with the mark.
         n_accepted: Accepted.
         lift: Share marked among the rejected over that among the accepted; None where that is 0.
-        p: Two-sided; None where fewer than five leads have the mark, or fewer than five lack it.
+        p: Two-sided; None where too few to test, see `associate`.
         p_adjusted: For everything that was tested together.
     """
 
@@ -65,6 +66,12 @@ def associate(
     false finding at its level however tests depend on one another. An account whose number of
     decisions no other has stays as it is, which makes findings rarer.
 
+    Tested is only what could be told: five leads rejected for the reason, five with the mark, five
+    without, and one at least to be expected with and one without it among the rejected and the
+    accepted. A reason given once would have a greatest difference, in standard deviations, beyond
+    anything that other tests reach, and hide them all. No permutation changes any of these
+    numbers, so leaving tests out by them does not favour findings.
+
     Args:
         marks: (Kind, mark) → whether each decided lead has it, shape (n,).
         reasons: Reason → whether each was rejected for it, shape (n,).
@@ -80,10 +87,10 @@ def associate(
     has = np.column_stack([*marks.values()]).astype(np.float64) if marks else np.zeros((n, 0))
     groups = np.column_stack([is_accepted, *reasons.values()]).astype(np.float64)
     counts, sizes = groups.T @ has, groups.sum(axis=0)
-    n_marked = counts[0] + counts[1:]
-    n_both = (sizes[0] + sizes[1:])[:, None]
-    enough = np.minimum(n_marked, n_both - n_marked) >= FEWEST_MARKED
-    tested = enough & (sizes[0] > 0) & (sizes[1:] > 0)[:, None]
+    rarer = np.minimum(has.sum(axis=0), n - has.sum(axis=0))
+    expected = np.minimum(sizes[0], sizes[1:])[:, None] * rarer / max(n, 1)
+    tested = (rarer >= FEWEST_MARKED) & (sizes[1:] >= FEWEST_MARKED)[:, None]
+    tested &= expected >= FEWEST_EXPECTED
     p, p_adjusted = _permuted(has, groups, accounts, tested, n_permutations, seed)
     found = []
     for column, (kind, mark) in enumerate(marks):
@@ -120,28 +127,58 @@ def _permuted(
     has: Floats, groups: Floats, accounts: Ints, tested: Bools, n_permutations: int, seed: int
 ) -> tuple[Floats, Floats]:
     """Return p-values, and those adjusted for all tests, shape (n_reasons, n_marks)."""
+    p, p_adjusted = np.ones(tested.shape), np.ones(tested.shape)
     if not tested.any():
-        return np.ones(tested.shape), np.ones(tested.shape)
+        return p, p_adjusted
+    some_reasons, some_marks = np.flatnonzero(tested.any(axis=1)), tested.any(axis=0)
+    decided = groups[:, np.append(0, some_reasons + 1)]
+    asked = np.ascontiguousarray(has[:, some_marks])
+    among = tested[some_reasons][:, some_marks]
+    observed = _shares_apart(decided, asked)[among]
+
+    def apart() -> Iterator[Floats]:
+        """How far each permutation's differences are from the observed, the same every time."""
+        for source in _sources(accounts, n_permutations, seed):
+            yield _shares_apart(decided[source], asked)[among] - observed
+
+    # Twice the same permutations, for what they are like and then how many are as far off, so that
+    # no more than one is ever kept. The observed one, 0 apart from itself, is among them.
+    total, squares = np.zeros(len(observed)), np.zeros(len(observed))
+    for off in apart():
+        total += off
+        squares += off**2
+    n = n_permutations + 1
+    mean = total / n
+    spread = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
+    spread = np.where(spread > 1e-12, spread, np.inf)
+    # Equal differences may differ by rounding.
+    limit = np.abs(mean) / spread - 1e-9
+    n_as_far, n_any_as_far = np.ones(len(limit)), np.ones(len(limit))
+    for off in apart():
+        far = np.abs(off - mean) / spread
+        n_as_far += far >= limit
+        n_any_as_far += far.max() >= limit
+    p[tested], p_adjusted[tested] = n_as_far / n, n_any_as_far / n
+    return p, p_adjusted
+
+
+def _shares_apart(decided: Floats, has: Floats) -> Floats:
+    """Return each reason's share marked minus that of the accepted, shape (n_reasons, n_marks)."""
+    # Whole numbers: no sum depends on its order.
+    shares = (decided.T @ has) / np.maximum(decided.sum(axis=0), 1)[:, None]
+    apart: Floats = shares[1:] - shares[0]
+    return apart
+
+
+def _sources(accounts: Ints, n_permutations: int, seed: int) -> Iterator[Ints]:
+    """Yield, for each permutation, which row's decision each row gets; the array is reused."""
     rng = np.random.default_rng(seed)
     of_size = _accounts_by_size(accounts)
-    differences = np.empty((n_permutations + 1, int(tested.sum())))
     source = np.arange(len(accounts))
-    for i in range(n_permutations + 1):
-        # The first is as decided; the counts are whole numbers, so no sum depends on its order.
-        if i:
-            for rows in of_size:
-                source[rows] = rows[rng.permutation(len(rows))]
-        decided = groups[source]
-        shares = (decided.T @ has) / np.maximum(decided.sum(axis=0), 1)[:, None]
-        differences[i] = (shares[1:] - shares[0])[tested]
-    spread = differences.std(axis=0)
-    off = np.abs(differences - differences.mean(axis=0)) / np.where(spread > 1e-12, spread, np.inf)
-    # Equal differences may differ by rounding.
-    observed = off[0] - 1e-9
-    p, p_adjusted = np.ones(tested.shape), np.ones(tested.shape)
-    p[tested] = (off >= observed).mean(axis=0)
-    p_adjusted[tested] = (off.max(axis=1)[:, None] >= observed).mean(axis=0)
-    return p, p_adjusted
+    for _ in range(n_permutations):
+        for rows in of_size:
+            source[rows] = rows[rng.permutation(len(rows))]
+        yield source
 
 
 def _accounts_by_size(accounts: Ints) -> list[Ints]:

@@ -7,10 +7,16 @@ from typing import Any
 import polars as pl
 
 from intentcast.feedback.associations import associate
+from intentcast.feedback.decisions import NO_REASON
 from intentcast.feedback.rates import accepted_rate, rates_by
 from intentcast.feedback.suggestions import ANY_REASON, telling_rules, threshold_cuts
+from intentcast.seen import shortened
 from intentcast.stages import STAGES
 from intentcast.tiers import TIERS, TierPolicy
+
+MOST_REASONS = 20
+OTHER_REASONS = "other reasons"
+_LONGEST_REASON = 80
 
 
 def survey_feedback(
@@ -22,6 +28,9 @@ def survey_feedback(
     learnt_before: datetime,
 ) -> dict[str, Any]:
     """Return rates, reasons, what goes with them, and what they suggest.
+
+    A reason may be free text: it is cut to one line of 80 characters, and all but the 20 commonest
+    are counted together as `other reasons`.
 
     Args:
         judged: From `decisions`, with `probability`, `tier`, `stage`, `theme` and `converted`
@@ -39,23 +48,17 @@ def survey_feedback(
     )
     rejected, number = rows["is_rejected"].to_numpy(), rows["account"].to_numpy()
     n_weeks = max((span[1] - span[0]).total_seconds() / 604_800, 1.0)
-    counts = (
-        rows["reason"]
-        .drop_nulls()
-        .value_counts()
-        .sort(["count", "reason"], descending=[True, False])
-    )
-    reasons = {
-        name: (rows["reason"] == name).fill_null(value=False).to_numpy()
-        for name in counts["reason"]
-    }
+    rows = rows.with_columns(_on_one_line(rows["reason"]))
+    told, n_reasons = _commonest(rows["reason"])
+    counts = _counts(told)
+    reasons = {name: (told == name).fill_null(value=False).to_numpy() for name in counts["reason"]}
     marks = {}
     for item in hits["item"].unique().sort():
         met = hits.filter(pl.col("item") == item)["row"].implode()
         marks["rule", item] = rows["row"].is_in(met).to_numpy()
     for theme in rows["theme"].unique().sort():
         marks["theme", theme] = (rows["theme"] == theme).to_numpy()
-    associations = associate(marks, {ANY_REASON: rejected, **reasons}, ~rejected, number)
+    associations = associate(marks, {**reasons, ANY_REASON: rejected}, ~rejected, number)
     cuts = threshold_cuts(rows, hot=tiers.hot, n_weeks=n_weeks)
     overall = accepted_rate("all", rejected, number)
     kept = tiers.deprioritise is not None
@@ -73,6 +76,7 @@ def survey_feedback(
         "overall": asdict(overall),
         "tiers": [asdict(rate) for rate in rates_by(rows, "tier", shown)],
         "stages": [asdict(rate) for rate in rates_by(rows, "stage", STAGES[::-1])],
+        "n_reasons": n_reasons,
         "reasons": [
             {"reason": name, "n_rejected": n, "share": n / overall.n_rejected}
             for name, n in counts.iter_rows()
@@ -83,3 +87,22 @@ def survey_feedback(
         "telling_rules": [row.mark for row in telling_rules(associations)],
         "selection": "Only leads that were handed over are decided on.",
     }
+
+
+def _on_one_line(reasons: pl.Series) -> pl.Series:
+    """Return the reasons, printable and bounded; a blank one is none."""
+    given = reasons.drop_nulls().unique().to_list()
+    lines = [shortened(text, _LONGEST_REASON) or NO_REASON for text in given]
+    return reasons.replace_strict(given, lines, default=None, return_dtype=pl.String)
+
+
+def _counts(reasons: pl.Series) -> pl.DataFrame:
+    counts = reasons.drop_nulls().value_counts()
+    return counts.sort(["count", "reason"], descending=[True, False])
+
+
+def _commonest(reasons: pl.Series) -> tuple[pl.Series, int]:
+    """Return the reasons with all but the commonest as one, and how many there were."""
+    names = _counts(reasons)["reason"].to_list()
+    kept = [*names[:MOST_REASONS], *[OTHER_REASONS] * len(names[MOST_REASONS:])]
+    return reasons.replace_strict(names, kept, default=None, return_dtype=pl.String), len(names)

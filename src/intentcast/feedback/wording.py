@@ -4,6 +4,7 @@ import textwrap
 from typing import Any
 
 from intentcast.feedback.suggestions import ANY_REASON, FEWEST_HOT, LEVEL
+from intentcast.seen import shortened
 
 _MOST_ROWS = 12
 _NAME = 34
@@ -49,7 +50,7 @@ def _percent(share: float | None) -> str:
 
 
 def _short(text: str, width: int) -> str:
-    return text if len(text) < width else f"{text[: width - 2]}…"
+    return shortened(text, width - 1)
 
 
 def _rate(row: dict[str, Any]) -> str:
