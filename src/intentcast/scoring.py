@@ -31,7 +31,7 @@ from intentcast.propensity import HorizonModel
 from intentcast.propensity.horizons import HorizonProbabilities, predict_horizons
 from intentcast.propensity.margins import Floats
 from intentcast.propensity.points import learner_inputs
-from intentcast.scorecards import Ledger, ledger, ledger_of_history, score_snapshots
+from intentcast.scorecards import Ledger, ledger, ledger_of_history, score_snapshots, unknown_past
 from intentcast.seen import SeenHistory, see
 from intentcast.sources import Dataset
 from intentcast.stages import stage_of, stage_snapshots
@@ -213,7 +213,9 @@ def answer_history(bundle: Bundle, history: LeadHistory, *, explain: bool) -> di
     told = predict_history(bundle, history)
     card = bundle.scorecard
     points = ledger_of_history(card, history, bundle.config) if card else None
-    return _answer(bundle, seen, told, points=points, n_late=seen.n_late, explain=explain)
+    found = _answer(bundle, seen, told, points=points, n_late=seen.n_late, explain=explain)
+    found["warnings"] += unknown_past(card) if card else []
+    return found
 
 
 def answer(

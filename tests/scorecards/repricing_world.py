@@ -26,8 +26,9 @@ SETTINGS = {
 
 
 @functools.cache
-def tables(n_leads=900, seed=1):
+def tables(n_leads=900, seed=1, opening=0.0):
     """Leads with events of three types before the first as-of time, and what became of them."""
+    true = {**TRUE, "open": opening}
     rng = random.Random(seed)
     leads, events, outcomes = [], [], []
     for i in range(n_leads):
@@ -42,7 +43,7 @@ def tables(n_leads=900, seed=1):
             }
         )
         evidence = -6.2 + (0.7 if title == "CTO" else 0.0)
-        for kind, worth in TRUE.items():
+        for kind, worth in true.items():
             for _ in range(rng.choice([0, 0, 1, 1, 2])):
                 occurred = START + timedelta(hours=rng.randrange(1, 24 * 59))
                 events.append(event(name, occurred, kind))

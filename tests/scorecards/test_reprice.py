@@ -7,6 +7,7 @@ import pytest
 
 from intentcast.errors import RefusedError
 from intentcast.scorecards import parse_scorecard, score_snapshots
+from intentcast.scorecards.anchoring import anchor
 from intentcast.scorecards.hits import rules_of
 from intentcast.scorecards.repriced_card import card_text
 from intentcast.scorecards.repricing import reprice
@@ -101,14 +102,14 @@ def test_outcomes_known_later_change_nothing(make_dataset, found):
     assert refit(card(), make_dataset(**changed, settings=SETTINGS)) == found
 
 
-def test_a_rule_that_nobody_met_is_marked_and_keeps_its_place(data):
+def test_a_rule_that_nobody_met_is_marked_and_scaled_with_the_rest(data):
     repriced = refit(card_with({"item": "phoned", "event_type": "call", "points": 10}), data)
     phoned = repriced.rules[-1]
     assert not phoned.has_support
     assert phoned.n_leads == 0
     worth = np.mean([float(rule.new) for rule in repriced.rules[:-1]])
     assert float(phoned.new) == pytest.approx(worth, abs=4)
-    assert "# Nobody met it, points kept: phoned" in card_text(repriced, "")
+    assert "# Nobody met it, scaled with the rest: phoned" in card_text(repriced, "")
 
 
 def test_the_same_rule_twice_shares_its_points(data):
@@ -190,3 +191,59 @@ def test_every_kind_of_rule_reads_back_from_the_file(data, rich):
     found = refit(rich, data)
     back = parse_scorecard(tomllib.loads(card_text(found, "")), source="the test")
     assert rules_of(back) == rules_of(found.new)
+
+
+OPENS_TWICE = {"item": "opens again", "event_type": "open", "nth": 2}
+NEVER = {"item": "phoned", "event_type": "call", "points": 1}
+
+
+@pytest.fixture(scope="module")
+def annoyed(make_dataset):
+    """A world where opening speaks against a conversion."""
+    return make_dataset(**tables(opening=-1.0), settings=SETTINGS)
+
+
+@pytest.mark.parametrize("points_away", [-5, -20])
+def test_where_only_a_rule_that_takes_points_away_speaks_repricing_is_refused(annoyed, points_away):
+    opened = {"item": "opened", "event_type": "open", "points": 3, "per": "lead"}
+    behaviours = [NEVER, opened, {**OPENS_TWICE, "points": points_away}]
+    with pytest.raises(RefusedError, match="no rule of the table whose hits speak for"):
+        refit(card(attributes=[], behaviours=behaviours), annoyed)
+
+
+def scored_by_hand(hits):
+    """Scores of leads with these hits, of a table of behaviours only."""
+
+    def scores(table):
+        score = hits @ np.array([float(rule.points) for rule in table.behaviours])
+        names = [f"L{i}" for i in range(len(hits))]
+        return pl.DataFrame({"lead_id": names, "score": score, "attribute_points": 0.0 * score})
+
+    return scores
+
+
+ASKS_AND_OPENS = [
+    {"item": "asked", "event_type": "ask", "points": 5},
+    {"item": "opened", "event_type": "open", "points": -5},
+]
+MANY_HITS = np.random.default_rng(0).integers(0, 4, (100, 2))
+
+
+def test_no_scale_is_made_of_points_that_only_take_away():
+    table = card(attributes=[], behaviours=ASKS_AND_OPENS, classes={"hot": 5})
+    with pytest.raises(RefusedError, match="no rule gives points above 0"):
+        anchor(table, np.array([0.0, -3.5]), scored_by_hand(MANY_HITS))
+
+
+def test_a_scale_that_caps_leave_no_room_for_is_refused():
+    table = card(attributes=[], behaviours=ASKS_AND_OPENS, behaviours_cap=8, classes={"hot": 5})
+    opened = np.tile([0, 1], (30, 1))
+    hits = np.vstack([opened, np.tile([1, 0], (40, 1))])
+    with pytest.raises(RefusedError, match="no scale of the refitted points keeps hot at 40"):
+        anchor(table, np.array([0.0, 2.0]), scored_by_hand(hits))
+
+
+def test_a_mean_score_that_is_not_above_0_is_not_held_equal():
+    table = card(attributes=[], behaviours=ASKS_AND_OPENS, classes={"hot": 500})
+    with pytest.raises(RefusedError, match="the mean score is -5"):
+        anchor(table, np.array([5.0, -1.0]), scored_by_hand(np.tile([0, 1], (100, 1))))

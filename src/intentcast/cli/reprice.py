@@ -143,11 +143,13 @@ def print_repricing(found: "Repricing") -> None:
     print(f"  {'':<38}{'old':>6}{'new':>6}{'95 %':>14}{'leads':>7}{'conv.':>7}")
     for rule in found.rules:
         item = textwrap.shorten(rule.item, 37, placeholder=" …")
-        between = f"{rule.low:g} to {rule.high:g}" if rule.has_support else "kept, no hit"
+        between = f"{rule.low:g} to {rule.high:g}" if rule.has_support else "no hit"
         print(
             f"  {item:<38}{rule.old.normalize():>6f}{rule.new.normalize():>6f}{between:>14}"
             f"{rule.n_leads:>7,}{rule.n_converted:>7,}"
         )
+    if not all(rule.has_support for rule in found.rules):
+        print("  no hit: nobody met it, scaled with the rest")
     old, new = found.old.classes, found.new.classes
     for name, before, after in (
         ("warm from", old.warm, new.warm),

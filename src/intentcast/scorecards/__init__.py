@@ -14,7 +14,7 @@ from intentcast.scorecards.decay import NoDecay, SilenceDecay, SilenceStep
 from intentcast.scorecards.ledgers import Ledger, LedgerLine, ledger
 from intentcast.scorecards.reading import parse_scorecard, read_scorecard
 from intentcast.scorecards.scoring import score_snapshots
-from intentcast.scorecards.single import ledger_of_history
+from intentcast.scorecards.single import ledger_of_history, unknown_past
 
 __all__ = [
     "AttributeRule",
@@ -37,4 +37,5 @@ __all__ = [
     "parse_scorecard",
     "read_scorecard",
     "score_snapshots",
+    "unknown_past",
 ]

@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import numpy as np
 import polars as pl
 
+from intentcast.errors import RefusedError
 from intentcast.scorecards.card import Scorecard
 from intentcast.scorecards.hits import Floats, rules_of, with_points
 
@@ -80,9 +81,13 @@ def anchor(
         scores: Scores the anchoring snapshots with a table: `lead_id`, `score`,
             `attribute_points`.
         volumes: Leads that are to reach `hot` and `warm`; without them, as many as now.
+
+    Raises:
+        RefusedError: If nothing of the present points can be held equal, or no factor holds it.
     """
-    name, reach = _measure(card, scores(card))
-    wanted = reach(scores(card))
+    present = scores(card)
+    name, reach = _measure(card, present)
+    wanted = reach(present)
     limits = limits_of(card)
 
     def repriced(factor: float, unit: Decimal) -> Scorecard:
@@ -92,8 +97,13 @@ def anchor(
         return reach(scores(repriced(factor, unit)))
 
     thousandth = Decimal("0.001")
-    low, high = 0.0, float(max(r.points for r in rules_of(card))) / float(relative.max()) or 1.0
-    while reached(high, thousandth) < wanted and high * float(relative.max()) < 1e5:
+    largest = float(relative.max())
+    if not largest > 0:
+        raise _unreached(name, wanted, "no rule gives points above 0")
+    low, high = 0.0, max(float(max(r.points for r in rules_of(card))), 0.0) / largest or 1.0
+    while (found_there := reached(high, thousandth)) < wanted:
+        if high * largest >= float(_LARGEST):
+            raise _unreached(name, wanted, f"{found_there:.6g} with as many points as there can be")
         low, high = high, 2.0 * high
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
@@ -120,7 +130,26 @@ def _measure(card: Scorecard, present: pl.DataFrame) -> tuple[str, Callable[[pl.
         edge = float(threshold)
         if _n_reaching(present, "score", edge) >= FEWEST_LEADS:
             return name, lambda scored, edge=edge: _n_reaching(scored, "score", edge)
-    return "mean score", lambda scored: float(scored["score"].sum()) / max(len(scored), 1)
+    mean = _mean(present)
+    if mean <= 0:
+        raise RefusedError(
+            f"fewer than {FEWEST_LEADS} leads reach hot or warm, and the mean score is {mean:.4g}",
+            expected="a table that gives more points than it takes, as its scale is held equal",
+            next_step="lower the thresholds of the table, or take fewer points away",
+        )
+    return "mean score", _mean
+
+
+def _mean(scored: pl.DataFrame) -> float:
+    return float(scored["score"].sum()) / max(len(scored), 1)
+
+
+def _unreached(name: str, wanted: float, found: str) -> RefusedError:
+    return RefusedError(
+        f"no scale of the refitted points keeps {name} at {wanted:.6g}: {found}",
+        expected="points above 0 for what leads did, and caps that leave them room",
+        next_step="keep the table, or raise its caps, or add rules for what converters do",
+    )
 
 
 def _n_reaching(scored: pl.DataFrame, column: str, threshold: float) -> float:

@@ -2,8 +2,9 @@
 
 Every snapshot is computed alone, from the lead's events in the order in which they became known,
 so the same history gives the same points in any batch, alone, and for any other snapshots beside
-it. All points are whole thousandths and each contribution is rounded to one before it is added:
-sums are exact in any order. The walk releases the interpreter's lock.
+it. Where no rule asks for an age, a lead's next moment goes on from where its last one ended: the
+same sums in the same order. All points are whole thousandths and each contribution is rounded to
+one before it is added: sums are exact in any order. The walk releases the interpreter's lock.
 
 Worked example (its dates are a test), with `reset_days = 90`: a lead is active on 1 January and
 then on 10 May. On 1 April, after 90 days, its behaviour was reset: from then on it has no points,
@@ -17,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from intentcast.scorecards.decay import DAY_US, HALVES, LINEAR
+from intentcast.scorecards.decay import DAY_US, HALVES, KEEPS, LINEAR
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -178,11 +179,11 @@ def walk(
 
 
 @njit(cache=True, nogil=True)
-def _faded(points: int, age: int, rules: Rules, r: int) -> int:
+def _faded(points: int, age: int, fading: Ints, r: int) -> int:
     """Return what is left of a rule's points after an age in seconds, halves rounded up."""
-    kind, length = rules.fading[r, 0], rules.fading[r, 1]
+    kind, length = fading[r, 0], fading[r, 1]
     if kind == LINEAR:
-        left = length - rules.fading[r, 2] * age
+        left = length - fading[r, 2] * age
         if left <= 0:
             return 0
         return int((2 * points * left + length) // (2 * length))
@@ -192,12 +193,11 @@ def _faded(points: int, age: int, rules: Rules, r: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _award(total: Ints, rules: Rules, r: int, age: int) -> None:
+def _award(total: Ints, points: int, fading: Ints, r: int, age: int) -> None:
     """Add a rule's points once, as faded at an age in microseconds."""
-    points = rules.points[r]
     total[r, N] += 1
     total[r, RAW] += points
-    total[r, LOST] += _faded(points, age // SECOND_US, rules, r) - points
+    total[r, LOST] += _faded(points, age // SECOND_US, fading, r) - points
 
 
 @njit(cache=True, nogil=True)
@@ -213,6 +213,7 @@ def _slot(key: int, keys: Ints, stamps: Ints, stamp: int, mask: int) -> int:
 def _walk(
     rules: Rules, signatures: Signatures, events: Events, moments: Moments, out: Walked
 ) -> None:
+    fading = rules.fading
     n_rules, n_bands, n_groups = len(rules.points), len(rules.bands), len(rules.group_cap)
     has_daily = len(events.daily_type) > 0
     needs_table = has_daily
@@ -224,6 +225,10 @@ def _walk(
         met = signatures.first_rule[s + 1] - signatures.first_rule[s]
         answered = signatures.first_answer[s + 1] - signatures.first_answer[s]
         widest = max(widest, met + answered + 1)
+    is_ageless = True
+    for r in range(n_rules):
+        has_window = rules.window[r] < NO_LIMIT or rules.way[r] in (BANDS, PEOPLE)
+        is_ageless = is_ageless and not has_window and fading[r, 0] == KEEPS
     longest = 0
     for i in range(len(moments.lead)):
         lead = moments.lead[i]
@@ -236,10 +241,13 @@ def _walk(
     counted, since_of = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     answered_at, waiting = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     stamp = 0
-    total = np.zeros((n_rules, 4), dtype=np.int64)
+    running, total = np.zeros((n_rules, 4), np.int64), np.zeros((n_rules, 4), np.int64)
     matched, latest = np.zeros(n_rules, dtype=np.int64), np.zeros(n_rules, dtype=np.int64)
     in_band = np.zeros(n_bands, dtype=np.int64)
     of_group = np.zeros(n_groups, dtype=np.int64)
+    n_waiting, reached = 0, 0
+    active, silent_since, epoch, before = NEVER, NEVER, -1, NEVER
+    is_immediate, is_out = False, False
     for i in range(len(moments.lead)):
         lead, now, limit = moments.lead[i], moments.now[i], moments.known_before[i]
         is_on = moments.is_on[moments.switch[i]]
@@ -248,29 +256,31 @@ def _walk(
         while needs_table and mask < 2 * (last - first) * widest:
             mask *= 2
         mask -= 1
-        total[:] = 0
-        matched[:], latest[:] = 0, NEVER
-        in_band[:] = 0
-        stamp += 1
-        n_waiting = 0
-        active, silent_since = NEVER, NEVER
-        epoch = -1
-        before = NEVER
-        is_immediate = False
-        for e in range(first, last):
+        is_later = lead == moments.lead[i - 1] and limit >= moments.known_before[i - 1]
+        is_same = is_later and moments.switch[i] == moments.switch[i - 1]
+        if i == 0 or not is_ageless or not is_same:
+            running[:] = 0
+            matched[:], latest[:] = 0, NEVER
+            in_band[:] = 0
+            stamp += 1
+            n_waiting, reached = 0, first
+            active, silent_since, epoch, before = NEVER, NEVER, -1, NEVER
+            is_immediate, is_out = False, False
+        for e in range(reached, last):
             known, occurred = events.known[e], events.occurred[e]
             if known >= limit:
                 break
+            reached = e + 1
             s = events.signature[e]
             epoch = max(epoch, 0)
             if signatures.opts_out[s]:
-                out.is_out[i] = True
+                is_out = True
             else:
                 moment = occurred if known == before else known
                 if active != NEVER and moment - active >= rules.reset:
                     epoch += 1
                     silent_since = active
-                    total[:] = 0
+                    running[:] = 0
                     matched[:], latest[:] = 0, NEVER
                     in_band[:] = 0
                     stamp += 1
@@ -352,18 +362,21 @@ def _walk(
                     counted[at] += granted
                 if is_past:
                     continue
-                total[r, N] += 1
-                total[r, RAW] += points
-                total[r, CUT] += granted - points
-                total[r, LOST] += _faded(granted, (now - since) // SECOND_US, rules, r) - granted
+                running[r, N] += 1
+                running[r, RAW] += points
+                running[r, CUT] += granted - points
+                if fading[r, 0] != KEEPS:
+                    age = (now - since) // SECOND_US
+                    running[r, LOST] += _faded(granted, age, fading, r) - granted
+        total[:] = running
         for w in range(n_waiting):
             at = waiting[w]
             r = (keys[at] >> 40) - 1
             if counted[at] >= rules.nth[r] and since_of[at] > answered_at[at]:
-                _award(total, rules, r, now - since_of[at])
+                _award(total, rules.points[r], fading, r, now - since_of[at])
         for r in range(n_rules):
             if rules.way[r] == NTH and matched[r] >= rules.nth[r]:
-                _award(total, rules, r, now - latest[r])
+                _award(total, rules.points[r], fading, r, now - latest[r])
         of_group[:] = 0
         earned, grouped = 0, 0
         for r in range(n_rules):
@@ -384,4 +397,4 @@ def _walk(
             grouped += min(of_group[g], rules.group_cap[g])
         out.earned[i], out.grouped[i] = earned, grouped
         out.last_activity[i], out.epoch[i] = active, epoch
-        out.is_immediate[i] = is_immediate
+        out.is_immediate[i], out.is_out[i] = is_immediate, is_out

@@ -60,7 +60,7 @@ def provenance(repricing: Repricing) -> list[str]:
     ]
     if repricing.fitted_to == "probabilities":
         lines.append("Then hot and warm moved to where as many leads reach them as by the model.")
-    return lines + [f"Nobody met it, points kept: {item}" for item in marked]
+    return lines + [f"Nobody met it, scaled with the rest: {item}" for item in marked]
 
 
 def counted(repricing: Repricing) -> str:

@@ -226,6 +226,9 @@ def refit(
         fitted_to: What it is, for the name of the new table.
         volumes: Leads that are to reach `hot` and `warm`; without them, as many as now.
         on_progress: Called with what is being done.
+
+    Raises:
+        RefusedError: If no rule that anyone met earns points, or no scale fits: see `anchor`.
     """
     steps = np.array([float(step) for step in steps_of(card)])
     points = np.array([float(rule.points) for rule in rules_of(card)])
@@ -244,7 +247,9 @@ def refit(
     chosen, tried = choose(evidence, known_at, parts)
     columns = parts(evidence, saturates=chosen.saturates)
     fitted = fit_multipliers(columns, evidence.target, penalty=chosen.penalty)
-    if not (fitted.theta * (columns != 0).any(axis=0) > 0).any():
+    met = (columns != 0).any(axis=0)
+    # A rule that takes points away, or that nobody met, cannot bring anyone to a threshold.
+    if not ((fitted.theta * steps)[met] > 0).any():
         raise RefusedError(
             "no rule of the table whose hits speak for a conversion",
             expected="at least one that converters meet more often than others",

@@ -37,7 +37,8 @@ _TOLD = frozenset(EngagementEvent.__dataclass_fields__)
 def ledger_of_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) -> Ledger:
     """Return the ledger of one lead at its history's as-of time, class and score included.
 
-    The same to the last line as `ledger` gives for the same lead in a data set.
+    The same to the last line as `ledger` gives for the same lead in a data set, but for the class
+    of a table that sticks where an attribute has changed: see `unknown_past`.
 
     Args:
         card: The points table.
@@ -46,6 +47,17 @@ def ledger_of_history(card: Scorecard, history: LeadHistory, config: DatasetConf
     """
     standing = stand_history(card, history, config)
     return ledger_of(standing, 0, lead_id=history.lead_id, as_of=history.as_of)
+
+
+def unknown_past(card: Scorecard) -> list[str]:
+    """Return a warning where a lead's class hangs on attributes that it had earlier.
+
+    A history tells the present attributes only. Whether a lead was hot before is therefore asked as
+    if it had always had them, where a data set, which has the changes, asks by those of the time.
+    """
+    if not card.classes.sticky or not rulebook(card).attribute_columns:
+        return []
+    return ["class of the points table: whether it was hot before is by present attributes"]
 
 
 def stand_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) -> Standings:
@@ -68,7 +80,7 @@ def stand_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) 
 def _was_hot(
     book: Rulebook, signatures: Signatures, events: Events, moments: Moments, fit: Fit
 ) -> Any:
-    """Whether the lead was hot at any time; of attributes, a history knows the present ones."""
+    """Whether the lead was hot at any time, as if it had always had its present attributes."""
     lead, instant = looked_at(events, moments)
     early = instant <= moments.known_before[0]
     lead, instant = lead[early], instant[early]

@@ -15,6 +15,9 @@ from intentcast.scorecards.rulebook import Rulebook
 from intentcast.scorecards.totals import HOT, total_up
 from intentcast.sources import Dataset
 
+# Instants of a lead that are looked at first; then eight times as many, while it is not hot yet.
+_FIRST_LOOKS = 32
+
 
 def looked_at(events: Events, moments: Moments) -> tuple[Ints, Ints]:
     """Return lead and instant of each time at which something became known of a lead.
@@ -47,14 +50,33 @@ def hot_since(
         book: Of the card.
         signatures: Of the events.
         events: Histories.
-        moments: Instants to look at.
+        moments: Instants to look at, in any order.
         fit: Attributes at each of them.
     """
-    walked = walk(book.rules, signatures, events, moments, by_rule=False)
-    totals = total_up(book.card, fit_points(book.card, fit.bands), walked, moments.now)
-    is_hot = totals.tier == HOT
     since = np.full(len(events.bounds) - 1, NO_LIMIT, dtype=np.int64)
-    np.minimum.at(since, moments.lead[is_hot], moments.now[is_hot])
+    left = np.lexsort((moments.now, moments.lead))
+    lead, now = moments.lead[left], moments.now[left]
+    is_new = np.ones(len(left), dtype=np.bool_)
+    is_new[1:] = (lead[1:] != lead[:-1]) | (now[1:] != now[:-1])
+    left, lead = left[is_new], lead[is_new]
+    place = np.arange(len(left)) - np.searchsorted(lead, lead)
+    looks = _FIRST_LOOKS
+    while len(left):
+        at = left[place < looks]
+        some = Moments(
+            moments.lead[at],
+            moments.known_before[at],
+            moments.now[at],
+            moments.switch[at],
+            moments.is_on,
+        )
+        walked = walk(book.rules, signatures, events, some, by_rule=False)
+        totals = total_up(book.card, fit_points(book.card, fit.bands[at]), walked, some.now)
+        is_hot = totals.tier == HOT
+        np.minimum.at(since, some.lead[is_hot], some.now[is_hot])
+        is_left = (place >= looks) & (since[moments.lead[left]] == NO_LIMIT)
+        left, place = left[is_left], place[is_left]
+        looks *= 8
     return since
 
 
