@@ -13,7 +13,7 @@ from intentcast.errors import RefusedError
 from intentcast.gate import Evidence, GateSettings, gather_evidence, judge
 from intentcast.gate.checks import clustered_mean
 from intentcast.propensity.margins import logit, sigmoid
-from tests.fixtures_world import bundle, world
+from tests.fixtures_world import CONFIG, bundle, world
 
 DAY = 86_400_000_000
 
@@ -125,8 +125,8 @@ def test_rows_that_are_copies_within_a_cluster_add_no_certainty():
 def test_a_bundle_that_learnt_from_the_window_is_judged_by_a_stand_in_that_did_not():
     found = gather_evidence(
         world(),
-        challenger=bundle("logistic"),
-        champion=bundle("lightgbm"),
+        challenger=replace(bundle("logistic"), settings=CONFIG),
+        champion=replace(bundle("lightgbm"), settings=CONFIG),
         scorecards=[],
         window_days=56,
     )
@@ -142,7 +142,7 @@ def test_a_window_closes_where_the_outcomes_are_recorded_not_where_the_horizon_e
     slow = world().config.model_copy(update={"source_delay_hours": SourceDelay(outcomes=240)})
     late = gather_evidence(
         replace(world(), config=slow),
-        challenger=bundle("logistic"),
+        challenger=replace(bundle("logistic"), settings=CONFIG),
         champion=None,
         scorecards=[],
         window_days=56,
