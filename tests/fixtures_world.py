@@ -121,6 +121,7 @@ def pack(model, out, *, created=CREATED):
         metrics={"n_snapshots": model.n_snapshots},
         created=created,
         out=out,
+        settings=CONFIG,
     )
 
 
