@@ -1,6 +1,6 @@
 """Rolling-origin backtest: every contender, on the same leads, at the same as-of times."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from intentcast.config import LearnerConfig
 from intentcast.contracts import Predictions, validate
 from intentcast.errors import RefusedError
 from intentcast.labels import label_snapshots
-from intentcast.propensity import CONTENDERS, STEPS, HorizonModel
+from intentcast.propensity import CONTENDERS, STEPS, HorizonModel, Step
 from intentcast.propensity.horizons import predict_horizons
 from intentcast.scorecards import Scorecard, score_snapshots
 from intentcast.scorecards.repricing import reprice
@@ -70,6 +70,7 @@ def run_backtest(
     *,
     config: LearnerConfig,
     scorecards: list[Scorecard],
+    contenders: Sequence[Step] = CONTENDERS,
     on_progress: Callable[[str], None] | None = None,
 ) -> BacktestResult:
     """Train before each test window, predict in it.
@@ -79,6 +80,7 @@ def run_backtest(
         config: `conversion.toml`.
         scorecards: Rules to run as contenders; the first of them also as `scorecard:repriced`,
             its points refitted before each test window, where any window has enough to refit them.
+        contenders: Learners to fit beside the ladder's steps; they change nothing of the champion.
         on_progress: Called with what is being done.
 
     Raises:
@@ -106,7 +108,7 @@ def run_backtest(
             known_by=split.known_by,
             config=config,
             on_progress=lambda what, fold=split.fold: say(f"fold {fold}: {what}"),  # type: ignore[misc]
-            contenders=CONTENDERS,
+            contenders=contenders,
         )
         test = build_snapshots(dataset, list(split.test))
         say(f"fold {split.fold}: predicting {len(test):,} test snapshots")

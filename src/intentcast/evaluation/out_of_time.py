@@ -72,7 +72,9 @@ def predict_out_of_time(
         RefusedError: If a fold has too little to learn from, or no prediction has matured.
     """
     seen = known_until(dataset, known_by)
-    result = run_backtest(seen, config=config, scorecards=[], on_progress=on_progress)
+    result = run_backtest(
+        seen, config=config, scorecards=[], contenders=(), on_progress=on_progress
+    )
     return matured(result)
 
 
