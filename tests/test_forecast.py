@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from intentcast.errors import RefusedError
-from intentcast.forecast import RANKS, drop_counts, first_lower, forecast, known_at
+from intentcast.forecast import RANKS, drop_counts, first_lower, forecast
 from intentcast.scorecards import score_snapshots
 from intentcast.scoring import score
+from intentcast.snapshots import known_dataset
 from intentcast.tiers import TierPolicy
 from tests.conftest import at
 from tests.fixtures_world import AS_OF, bundle, world
@@ -45,7 +46,7 @@ def found():
 
 def scored_on(rows, column, *, days_before):
     """The tiers by scoring itself, some days before the dates in a column."""
-    past = known_at(world(), AS_OF)
+    past = known_dataset(world(), AS_OF)
     later = rows.select("lead_id", as_of=pl.col(column) - days_before * DAY).join(
         world().leads.select("lead_id", "account_id"), on="lead_id"
     )

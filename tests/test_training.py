@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from intentcast.errors import RefusedError
 from intentcast.propensity import LADDER, STEPS, interval_edges
+from intentcast.snapshots import account_numbers
 from intentcast.sources import load_dataset
-from intentcast.training import account_numbers, fit_model
+from intentcast.training import fit_model
 from tests.fixtures_world import (
     CONFIG,
     HORIZONS,

@@ -26,7 +26,7 @@ from intentcast.contracts import INSTANT
 from intentcast.propensity.margins import Floats
 from intentcast.scorecards import Scorecard, score_snapshots
 from intentcast.scoring import predict
-from intentcast.snapshots import known_as_of, snapshots_at
+from intentcast.snapshots import known_dataset, snapshots_at
 from intentcast.sources import Dataset
 from intentcast.tiers import TIERS, Tier, TierPolicy
 
@@ -38,16 +38,6 @@ _NEVER = 2**31 - 1  # days
 Ints = NDArray[np.int64]
 # From snapshots to the rank of each one's tier, given the rank that it has now.
 Ranker = Callable[[pl.DataFrame, Ints], Ints]
-
-
-def known_at(dataset: Dataset, as_of: datetime) -> Dataset:
-    """Return the data set as it was known strictly before an instant."""
-    return replace(
-        dataset,
-        events=known_as_of(dataset.events, as_of),
-        outcomes=known_as_of(dataset.outcomes, as_of),
-        attribute_changes=dataset.attribute_changes.filter(pl.col("recorded_at") < as_of),
-    )
 
 
 def of_accounts(dataset: Dataset, snapshots: pl.DataFrame) -> Dataset:
@@ -91,7 +81,7 @@ def forecast(
         RefusedError: If nobody is in the cohort.
     """
     policy = policy or bundle.tiers
-    past = known_at(dataset, as_of)
+    past = known_dataset(dataset, as_of)
     everyone = snapshots_at(past, as_of)
     probabilities = _probabilities(bundle, past, everyone)
     now = _ranks(_tiers_now(policy, probabilities, everyone, previous))

@@ -104,6 +104,13 @@ def _first_conversions(
     )
 
 
+def matured(times: Sequence[datetime], dataset: Dataset, *, known_by: datetime) -> list[datetime]:
+    """Return the as-of times whose primary horizon is over, and recorded, by `known_by`."""
+    days = timedelta(days=dataset.config.conversion.primary_horizon_days)
+    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
+    return [t for t in times if t + days + delay <= known_by]
+
+
 def was_at_risk(snapshots: pl.DataFrame, dataset: Dataset, *, known_by: datetime) -> pl.Series:
     """Return whether each snapshot's lead could still convert, by what is known before `known_by`.
 

@@ -7,11 +7,15 @@ was not known, so the lead is not in the cohort; on 2024-03-11 it is known but o
 on 2024-03-03, the lead would be in the cohort of 2024-03-04 and of no other.
 """
 
+import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from intentcast.config import Cohort
 from intentcast.contracts import INSTANT, Snapshots, validate
@@ -36,6 +40,19 @@ def known_as_of(frame: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     A row at exactly `as_of` is not yet known. Row order is unchanged.
     """
     return frame.filter(pl.col(KNOWN) < as_of)
+
+
+def known_dataset(dataset: Dataset, as_of: datetime) -> Dataset:
+    """Return the data set with the rows that were known strictly before `as_of`.
+
+    Leads and accounts stay: they are as the tables have them, as everywhere.
+    """
+    return replace(
+        dataset,
+        events=known_as_of(dataset.events, as_of),
+        outcomes=known_as_of(dataset.outcomes, as_of),
+        attribute_changes=dataset.attribute_changes.filter(pl.col("recorded_at") < as_of),
+    )
 
 
 def cohort_span(dataset: Dataset) -> Span:
@@ -247,3 +264,11 @@ def snapshots_at(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             next_step=f"choose an as-of time before {dataset.data_cutoff:%Y-%m-%d}",
         )
     return snapshots
+
+
+def account_numbers(accounts: pl.Series) -> NDArray[np.int64]:
+    """Return a number per account that depends on its name alone, shape (n,)."""
+    unique = accounts.unique().sort()
+    numbers = {name: zlib.crc32(name.encode()) for name in unique.to_list()}
+    out: NDArray[np.int64] = accounts.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
+    return out

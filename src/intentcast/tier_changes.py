@@ -12,7 +12,7 @@ Differences are exact fractions, so they add up to the difference of the probabi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, Literal, Protocol
@@ -24,7 +24,7 @@ from intentcast.bundle import Bundle
 from intentcast.contracts import INSTANT
 from intentcast.propensity.margins import Floats
 from intentcast.scoring import predict
-from intentcast.snapshots import known_as_of
+from intentcast.snapshots import known_dataset
 from intentcast.sources import Dataset
 
 Cause = Literal["time", "news", "model", "threshold"]
@@ -105,12 +105,7 @@ def explain_tier_change(
         since: The earlier time.
     """
     then = lead.with_columns(as_of=pl.lit(since).cast(INSTANT))
-    known = replace(
-        dataset,
-        events=known_as_of(dataset.events, since),
-        outcomes=known_as_of(dataset.outcomes, since),
-        attribute_changes=dataset.attribute_changes.filter(pl.col("recorded_at") < since),
-    )
+    known = known_dataset(dataset, since)
     return tier_change(
         start=_probability(before, dataset, then),
         later=_probability(before, known, lead),

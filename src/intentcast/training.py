@@ -1,6 +1,5 @@
 """From a data set to a model: features, learners per horizon, tiers; what `train` would ship."""
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from intentcast.propensity import (
 from intentcast.propensity.points import points_of
 from intentcast.propensity.search import searched
 from intentcast.scorecards import Scorecard
-from intentcast.snapshots import build_snapshots
+from intentcast.snapshots import account_numbers, build_snapshots
 from intentcast.sources import Dataset
 from intentcast.tiers import TierPolicy, policy_from_capacity
 
@@ -253,14 +252,6 @@ def _followed(
         edges_days=edges,
         delay_us=round(dataset.config.source_delay_hours.outcomes * 3_600_000_000),
     )
-
-
-def account_numbers(accounts: pl.Series) -> NDArray[np.int64]:
-    """Return a number per account that depends on its name alone, shape (n,)."""
-    unique = accounts.unique().sort()
-    numbers = {name: zlib.crc32(name.encode()) for name in unique.to_list()}
-    out: NDArray[np.int64] = accounts.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
-    return out
 
 
 def _thinned(snapshots: pl.DataFrame, *, every: int) -> pl.DataFrame:

@@ -15,9 +15,9 @@ from intentcast.evaluation.backtest import _splits
 from intentcast.features import fit_featurizer
 from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.propensity import TrainingRows
-from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset, load_dataset
-from intentcast.training import _thinned, _where, account_numbers
+from intentcast.training import _thinned, _where
 
 FULL, BEFORE, AND = "all families", "the first version's", "+"
 # What the first version of the feature engine computed, by the names that its columns still have.

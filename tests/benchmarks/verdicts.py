@@ -26,9 +26,8 @@ from intentcast.labels import label_snapshots
 from intentcast.propensity.margins import logit
 from intentcast.scorecards import builtin_scorecards, read_scorecard, score_snapshots
 from intentcast.simulation import simulate, write_world
-from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
 from intentcast.sources import load_dataset
-from intentcast.training import account_numbers
 
 Floats = NDArray[np.float64]
 HORIZON = 90

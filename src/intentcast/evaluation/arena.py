@@ -6,7 +6,7 @@ import polars as pl
 from intentcast.evaluation.backtest import CHAMPION, BacktestResult
 from intentcast.evaluation.capacity import Floats, Ints
 from intentcast.evaluation.compare import PairedComparison, compare_paired
-from intentcast.training import account_numbers
+from intentcast.snapshots import account_numbers
 
 
 class Arena:

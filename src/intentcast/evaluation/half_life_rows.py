@@ -15,8 +15,9 @@ from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.propensity.half_lives import HALF_LIVES_DAYS
 from intentcast.propensity.logistic import fit_logistic
 from intentcast.propensity.margins import Floats
+from intentcast.snapshots import account_numbers
 from intentcast.sources import Dataset
-from intentcast.training import TrainedModel, account_numbers
+from intentcast.training import TrainedModel
 
 Kind = Literal["all activity", "event type", "theme"]
 # Other groups are held fixed at these half-lives. With fewer, their memory is taken for the

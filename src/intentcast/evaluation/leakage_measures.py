@@ -27,8 +27,8 @@ from intentcast.evaluation.leakage_timing import (
 )
 from intentcast.evaluation.leakage_verdicts import Measured
 from intentcast.evaluation.metrics import wilson
+from intentcast.snapshots import account_numbers
 from intentcast.sources import Dataset
-from intentcast.training import account_numbers
 
 # Where most accounts convert sooner or later, that all holders of a value did is no wonder.
 _USUAL = 0.5

@@ -8,10 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from intentcast.contracts import INSTANT
-from intentcast.labels import label_snapshots, was_at_risk
-from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.labels import label_snapshots, matured, was_at_risk
+from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset
-from intentcast.training import account_numbers
 
 _MAX_ANCHORS = 4000
 _FEWEST_TIMES = 8
@@ -149,9 +148,8 @@ def _alike(
 
 def _sampled(dataset: Dataset, max_rows: int) -> tuple[pl.DataFrame, float]:
     span = cohort_span(dataset)
-    primary = timedelta(days=dataset.config.conversion.primary_horizon_days)
     times = as_of_times(span, dataset.config.cohort.every_days)
-    mature = [t for t in times if t + primary <= dataset.data_cutoff]
+    mature = matured(times, dataset, known_by=dataset.data_cutoff)
     if not mature:
         columns = {"lead_id": pl.String(), "as_of": INSTANT, "account_id": pl.String()}
         return pl.DataFrame(schema=columns), 1.0

@@ -9,7 +9,7 @@ import polars as pl
 from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
 from intentcast.evaluation.backtest import CHAMPION, BacktestResult, run_backtest
-from intentcast.snapshots import known_as_of
+from intentcast.snapshots import known_dataset
 from intentcast.sources import Dataset
 from intentcast.thresholds.evidence import Evidence, gather
 
@@ -41,14 +41,10 @@ def known_until(dataset: Dataset, known_by: datetime) -> Dataset:
     cohort = dataset.config.cohort
     ends = min(cohort.end, known_by) if cohort.end else None
     config = dataset.config.model_copy(update={"cohort": cohort.model_copy(update={"end": ends})})
-    changes = dataset.attribute_changes
     return replace(
-        dataset,
+        known_dataset(dataset, known_by),
         config=config,
         leads=dataset.leads.filter(pl.col("created_at") < known_by),
-        events=known_as_of(dataset.events, known_by),
-        outcomes=known_as_of(dataset.outcomes, known_by),
-        attribute_changes=changes.filter(pl.col("recorded_at") < known_by),
         data_cutoff=min(dataset.data_cutoff, known_by),
     )
 

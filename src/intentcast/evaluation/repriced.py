@@ -9,14 +9,12 @@ import polars as pl
 
 from intentcast.errors import RefusedError
 from intentcast.evaluation.compare import PairedComparison, compare_paired
-from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.scorecards import Scorecard, score_snapshots
-from intentcast.scorecards.evidence import matured
 from intentcast.scorecards.hits import Floats
 from intentcast.scorecards.repricing import Repricing, reprice
-from intentcast.snapshots import build_snapshots
+from intentcast.snapshots import account_numbers, build_snapshots
 from intentcast.sources import Dataset
-from intentcast.training import account_numbers
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def later_leads(
 
     Leads that had converted already, as is known by then, are left out: see `was_at_risk`.
     """
-    over = matured(dataset, times, known_by)
+    over = matured(times, dataset, known_by=known_by)
     if not over:
         return None
     snapshots = build_snapshots(dataset, over)
@@ -88,7 +86,7 @@ def first_test_of(dataset: Dataset, times: Sequence[datetime], known_by: datetim
     Raises:
         RefusedError: If no as-of time after it is over.
     """
-    over = matured(dataset, times, known_by)
+    over = matured(times, dataset, known_by=known_by)
     first = dataset.config.backtest.first_test
     if first is None and over:
         first = over[len(over) * 3 // 5]

@@ -12,15 +12,14 @@ from intentcast.bundle import Bundle
 from intentcast.config import DatasetConfig, LearnerConfig
 from intentcast.errors import RefusedError
 from intentcast.features import Featurizer
-from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.propensity import HorizonModel
 from intentcast.propensity.margins import Floats
 from intentcast.scorecards import Scorecard, score_snapshots
-from intentcast.scorecards.evidence import matured
 from intentcast.scoring import predict
-from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
+from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
 from intentcast.sources import Dataset
-from intentcast.training import account_numbers, fit_model
+from intentcast.training import fit_model
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def gather_evidence(
 
 def _window(times: list[datetime], dataset: Dataset, window_days: int) -> list[datetime]:
     days = dataset.config.conversion.primary_horizon_days
-    finished = matured(dataset, times, dataset.data_cutoff)
+    finished = matured(times, dataset, known_by=dataset.data_cutoff)
     if not finished:
         raise RefusedError(
             f"no as-of time whose {days} days are over by {dataset.data_cutoff:%Y-%m-%d}",

@@ -1,19 +1,18 @@
 """What repricing learns from: snapshots with rule hits, and what became of their leads."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from intentcast.errors import RefusedError
-from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.scorecards.card import Scorecard
 from intentcast.scorecards.hits import Floats, RuleHits, rule_hits
-from intentcast.snapshots import build_snapshots
+from intentcast.snapshots import account_numbers, build_snapshots
 from intentcast.sources import Dataset
 
 
@@ -49,12 +48,7 @@ class Evidence:
     @property
     def accounts(self) -> NDArray[np.int64]:
         """A number per account that depends on its name alone, shape (n,)."""
-        names = self.snapshots["account_id"].unique().sort().to_list()
-        numbers = {name: zlib.crc32(name.encode()) for name in names}
-        out: NDArray[np.int64] = (
-            self.snapshots["account_id"].replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
-        )
-        return out
+        return account_numbers(self.snapshots["account_id"])
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -101,7 +95,7 @@ def gather(
         RefusedError: If no as-of time is over by then, or nobody was in the cohort.
     """
     days = dataset.config.conversion.primary_horizon_days
-    over = matured(dataset, times, known_by)
+    over = matured(times, dataset, known_by=known_by)
     snapshots = build_snapshots(dataset, over) if over else None
     if snapshots is None or snapshots.is_empty():
         raise RefusedError(
@@ -110,13 +104,6 @@ def gather(
             next_step="wait until a horizon is over, or start the cohort earlier",
         )
     return Hits(snapshots, rule_hits(card, dataset, snapshots))
-
-
-def matured(dataset: Dataset, times: Sequence[datetime], known_by: datetime) -> list[datetime]:
-    """Return the as-of times whose primary horizon is over, and recorded, by `known_by`."""
-    days = timedelta(days=dataset.config.conversion.primary_horizon_days)
-    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
-    return [t for t in times if t + days + delay <= known_by]
 
 
 def labelled(gathered: Hits, dataset: Dataset, *, known_by: datetime) -> Evidence:
