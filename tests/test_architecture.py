@@ -36,7 +36,6 @@ LAYERS = [
     "stages",
     "returns",
     "handoff",
-    "handoffs",
     "evaluation",
     "feedback",
     "explain",

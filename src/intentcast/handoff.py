@@ -7,14 +7,12 @@ nothing new, goes neither way.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from intentcast.config import Sales
 from intentcast.features import FeatureSpec
-from intentcast.propensity.margins import Floats
 from intentcast.returns import Renurture, return_state
 from intentcast.seen import DAY, SeenEvent, SeenHistory, day_of, n_days
 from intentcast.stages import MOST_SIGNALS, StageSignal
@@ -251,44 +249,26 @@ def _consistency(
 
 def _focus(settings: Focus, features: Mapping[str, float], spec: FeatureSpec) -> tuple[bool, str]:
     attention = attention_by_theme(settings, features, spec)
-    alone = {theme: np.array([value]) for theme, value in attention.items()}
-    share = float(core_shares(alone, spec)[0])
-    return share >= settings.core_share, (
-        f"{share:.0%} of recent attention on the core themes, {settings.core_share:.0%} needed"
-    )
-
-
-Value = TypeVar("Value", float, Floats)
-
-
-def attention_by_theme(
-    settings: Focus, features: Mapping[str, Value], spec: FeatureSpec
-) -> dict[str, Value]:
-    """Return the recency-weighted attention to each theme, by its name in features."""
-    half_life = min(spec.half_lives_days, key=lambda days: abs(days - settings.half_life_days))
-    unit = f"{half_life:g}".replace(".", "_") + "d_halflife"
-    return {name: features[f"theme.recency_weighted.{name}.{unit}"] for name in spec.theme_names}
-
-
-def core_shares(attention: Mapping[str, Floats], spec: FeatureSpec) -> Floats:
-    """Return the share of attention that is on the core themes, 0 where there is none.
-
-    Args:
-        attention: Of each theme, by its name in features, shape (n,) each.
-        spec: Which themes are core.
-    """
     core = {
         name
         for theme, name in zip(spec.themes, spec.theme_names, strict=False)
         if theme in spec.core_themes
     }
-    n = len(next(iter(attention.values())))
-    total, on_core = np.zeros(n), np.zeros(n)
-    for name, values in attention.items():
-        total += values
-        if name in core:
-            on_core += values
-    return np.divide(on_core, total, out=np.zeros(n), where=total > 0)
+    total = sum(attention.values())
+    on_core = sum(value for name, value in attention.items() if name in core)
+    share = on_core / total if total > 0 else 0.0
+    return share >= settings.core_share, (
+        f"{share:.0%} of recent attention on the core themes, {settings.core_share:.0%} needed"
+    )
+
+
+def attention_by_theme(
+    settings: Focus, features: Mapping[str, float], spec: FeatureSpec
+) -> dict[str, float]:
+    """Return the recency-weighted attention to each theme, by its name in features."""
+    half_life = min(spec.half_lives_days, key=lambda days: abs(days - settings.half_life_days))
+    unit = f"{half_life:g}".replace(".", "_") + "d_halflife"
+    return {name: features[f"theme.recency_weighted.{name}.{unit}"] for name in spec.theme_names}
 
 
 def _intent(settings: Intent, probability: float, tiers: TierPolicy) -> tuple[bool, str]:

@@ -15,8 +15,7 @@ from intentcast.contracts import Scores, validate
 from intentcast.errors import BundleError
 from intentcast.explain import Reason, reasons
 from intentcast.features import Featurizer
-from intentcast.handoff import attention_by_theme, core_shares, judge_handoff
-from intentcast.handoffs import handoff_snapshots
+from intentcast.handoff import judge_handoff
 from intentcast.histories import (
     Attribute,
     LeadHistory,
@@ -31,7 +30,7 @@ from intentcast.propensity import HorizonModel
 from intentcast.propensity.horizons import HorizonProbabilities, predict_horizons
 from intentcast.propensity.margins import Floats
 from intentcast.propensity.points import learner_inputs
-from intentcast.scorecards import Ledger, ledger, ledger_of_history, score_snapshots, unknown_past
+from intentcast.scorecards import Ledger, ledger, ledger_of_history, unknown_past
 from intentcast.seen import SeenHistory, see
 from intentcast.sources import Dataset
 from intentcast.stages import stage_of, stage_snapshots
@@ -174,37 +173,6 @@ def score(
     ]
     ordered = pl.concat(parts).sort("lead_id", "as_of", "horizon_days")
     return validate(ordered.select(Scores.column_names()), Scores)
-
-
-def judge_snapshots(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> pl.DataFrame:
-    """Return which leads are ready for sales, and which way: see `handoff_snapshots`.
-
-    Args:
-        bundle: From `load_bundle`.
-        dataset: Its events, attributes and outcomes.
-        snapshots: `lead_id`, `account_id`, `as_of`.
-    """
-    features, predicted = predict(bundle, dataset, snapshots)
-    complete = bundle.featurizer.complete
-    if complete is not bundle.featurizer:
-        features = complete.transform(dataset, snapshots).doubles
-    spec, card = complete.spec, bundle.scorecard
-    columns = dict(zip(spec.names, features.T, strict=True))
-    attention = attention_by_theme(bundle.handoff.criteria.focus, columns, spec)
-    points = None
-    if card and card.attributes:
-        points = score_snapshots(card, dataset, snapshots)["attribute_points"].to_numpy()
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    return handoff_snapshots(
-        bundle.handoff,
-        dataset,
-        snapshots,
-        sales=bundle.config.sales,
-        probabilities=predicted.probabilities[:, primary],
-        tiers=bundle.tiers,
-        core_shares=core_shares(attention, spec) if spec.core_themes else None,
-        attribute_points=points,
-    )
 
 
 def answer_history(bundle: Bundle, history: LeadHistory, *, explain: bool) -> dict[str, Any]:
