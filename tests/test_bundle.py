@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from intentcast.bundle import BundleContents, read_bundle, write_bundle
-from intentcast.cli.console import newest_bundle
+from intentcast.cli.bundles import bundle_in_use
 from intentcast.config import BoosterSettings
 from intentcast.errors import BundleError, InputError, RefusedError
 from intentcast.propensity import BoosterModel
@@ -212,7 +212,7 @@ def test_a_process_that_is_killed_while_writing_leaves_no_bundle_to_be_seen(tmp_
     assert (left / "manifest.json").is_file()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no bundle in models/bundles"):
-        newest_bundle(None)
+        bundle_in_use(None)
 
 
 def test_the_newest_bundle_is_the_last_created(tmp_path, monkeypatch):
@@ -222,8 +222,8 @@ def test_the_newest_bundle_is_the_last_created(tmp_path, monkeypatch):
         write_bundle(
             contents, tmp_path / "models" / "bundles", created=datetime(2026, 1, day, tzinfo=UTC)
         )
-    assert newest_bundle(None).name == "small-2026-01-05.1"
-    assert newest_bundle(tmp_path) == tmp_path
+    assert bundle_in_use(None).name == "small-2026-01-05.1"
+    assert bundle_in_use(tmp_path) == tmp_path
 
 
 # Damage: refused by checksum.

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from intentcast.cli.bundles import BundleFolder, open_bundle, refuse_strange
 from intentcast.cli.console import (
     AsJson,
     AsOf,
-    BundleFolder,
     DataFolder,
     Settings,
     instant,
     learner_settings,
-    newest_bundle,
     open_dataset,
     percent,
     progress,
-    refuse_strange,
     show,
 )
 from intentcast.errors import InputError
@@ -122,7 +120,6 @@ def run(
     from intentcast.evaluation.out_of_time import predict_out_of_time
     from intentcast.evaluation.threshold_chart import draw_thresholds
     from intentcast.files import write_atomic
-    from intentcast.scoring import load_bundle
     from intentcast.thresholds.calibration import calibrate
     from intentcast.thresholds.churn import refuse_churn
     from intentcast.thresholds.hysteresis import noise_near, quiet_steps
@@ -135,7 +132,7 @@ def run(
             f"--out {out}", expected="a name that ends in .json", next_step="name it so"
         )
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
+        loaded, _ = open_bundle(bundle)
         # The learner of the bundle, unless another is asked for.
         config = (settings is None and loaded.settings) or learner_settings(settings)
         dataset = open_dataset(folder, say)

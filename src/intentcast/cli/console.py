@@ -15,23 +15,14 @@ import typer
 from intentcast.errors import InputError
 
 if TYPE_CHECKING:
-    from intentcast.bundle import Bundle
     from intentcast.config import LearnerConfig
     from intentcast.sources import Dataset
-
-BUNDLES = Path("models/bundles")
 
 DataFolder = Annotated[
     Path,
     typer.Argument(metavar="DIR", help="Folder with leads, events, outcomes and dataset.toml."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
-BundleFolder = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="B", help="Bundle folder; without it the champion in models/bundles, or the newest."
-    ),
-]
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -122,66 +113,6 @@ def learner_settings(path: Path | None) -> "LearnerConfig":
 
     place = path or shipped("conversion.toml", in_checkout="models/conversion.toml")
     return read_settings(place, LearnerConfig)
-
-
-def newest_bundle(folder: Path | None) -> Path:
-    """Return the given bundle; without one the champion in `models/bundles`, or the newest.
-
-    Of several models the champion is that of the newest bundle's name.
-
-    Raises:
-        InputError: If there is none.
-    """
-    from intentcast.champions import champion
-
-    if folder is not None:
-        return folder
-    newest = newest_in(BUNDLES)
-    return champion(BUNDLES, bundle_name(newest)) or newest
-
-
-def newest_in(within: Path) -> Path:
-    """Return the newest bundle of a folder.
-
-    Raises:
-        InputError: If there is none.
-    """
-    # A name that begins with a dot is a bundle still being written.
-    found = [path.parent for path in within.glob("[!.]*/manifest.json")]
-    if not found:
-        raise InputError(
-            f"no bundle in {within}",
-            expected="at least one",
-            next_step="run `intentcast train DIR`, or give --bundle",
-        )
-    return max(found, key=lambda path: (_told(path, "created"), path.name))
-
-
-def bundle_name(bundle: Path) -> str:
-    """Return the name that a bundle's manifest gives its model, or nothing."""
-    return _told(bundle, "name")
-
-
-def _told(bundle: Path, key: str) -> str:
-    try:
-        return str(json.loads((bundle / "manifest.json").read_bytes()).get(key, ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
-
-
-def refuse_strange(bundle: "Bundle", dataset: "Dataset") -> None:
-    """Refuse a bundle whose probabilities are not those of the data set's settings.
-
-    Raises:
-        InputError: If its name or its primary horizon is another.
-    """
-    days = dataset.config.conversion.primary_horizon_days
-    if (bundle.name, bundle.primary_horizon_days) != (dataset.config.name, days):
-        raise InputError(
-            f"a bundle of {bundle.name} for {bundle.primary_horizon_days} days",
-            expected=f"one of {dataset.config.name} for {days} days, as dataset.toml says",
-            next_step="give its --bundle, or train one",
-        )
 
 
 def percent(share: float | None) -> str:

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intentcast.cli.console import (
-    AsJson,
-    BundleFolder,
-    DataFolder,
-    newest_bundle,
-    open_dataset,
-    percent,
-    progress,
-    show,
-)
+from intentcast.cli.bundles import BundleFolder, open_bundle
+from intentcast.cli.console import AsJson, DataFolder, open_dataset, percent, progress, show
 from intentcast.cli.reprice import (
     ScorecardFile,
     points_table,
@@ -61,12 +53,11 @@ def run(
     from intentcast.scorecards import read_scorecard
     from intentcast.scorecards.distil import distil
     from intentcast.scorecards.repriced_card import card_text
-    from intentcast.scoring import load_bundle
     from intentcast.snapshots import as_of_times, cohort_span
 
     refuse_other_suffix(out)
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
+        loaded, _ = open_bundle(bundle)
         dataset = open_dataset(folder, say)
         source = points_table(dataset, scorecard)
         trained = datetime.fromisoformat(loaded.data_cutoff).astimezone(UTC)

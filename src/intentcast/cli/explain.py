@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from intentcast.cli.bundles import BundleFolder, PolicyFile, open_bundle
 from intentcast.cli.console import (
     AsJson,
     AsOf,
-    BundleFolder,
     DataFolder,
     instant,
-    newest_bundle,
     open_dataset,
     percent,
     progress,
     show,
 )
-from intentcast.cli.policies import PolicyFile
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,13 +60,10 @@ def run(
 
     from intentcast.errors import InputError
     from intentcast.scorecards import read_scorecard
-    from intentcast.scoring import answer, load_bundle, with_policy
+    from intentcast.scoring import answer, load_bundle
 
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
-        odd: list[str] = []
-        if policy is not None:
-            loaded, odd = with_policy(loaded, policy)
+        loaded, odd = open_bundle(bundle, policy)
         if scorecard is not None:
             loaded = replace(loaded, scorecard=read_scorecard(scorecard))
         dataset = open_dataset(folder, say)

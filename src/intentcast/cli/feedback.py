@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intentcast.cli.console import (
-    AsJson,
-    BundleFolder,
-    DataFolder,
-    instant,
-    newest_bundle,
-    open_dataset,
-    progress,
-    show,
-)
-from intentcast.cli.policies import PolicyFile, chosen_tiers
+from intentcast.cli.bundles import BundleFolder, PolicyFile, open_bundle
+from intentcast.cli.console import AsJson, DataFolder, instant, open_dataset, progress, show
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,19 +46,17 @@ def run(
     """Survey and print."""
     from intentcast.cli.tables import checked_suffix, write_frame
     from intentcast.feedback import decisions, feedback_lines, survey_feedback
-    from intentcast.scoring import load_bundle
 
     if out is not None:
         checked_suffix(out)
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
-        tiers, notes = chosen_tiers(policy, loaded)
+        loaded, notes = open_bundle(bundle, policy)
         dataset = open_dataset(folder, say)
         first = instant(since, default=dataset.data_cutoff) if since else None
         last = instant(until, default=dataset.data_cutoff)
         decided = decisions(dataset, since=first, until=last)
         say(f"scoring {len(decided):,} decisions")
-        judged = judge(loaded, dataset, decided, tiers=tiers)
+        judged = judge(loaded, dataset, decided, tiers=loaded.tiers)
         say("rules that each lead had met")
         hits = hits_of(loaded, dataset, decided)
         start = first or decided["as_of"].min()
@@ -75,7 +64,7 @@ def run(
         found = survey_feedback(
             judged,
             hits,
-            tiers=tiers,
+            tiers=loaded.tiers,
             span=(start, min(last, dataset.data_cutoff)),
             learnt_before=datetime.fromisoformat(loaded.data_cutoff),
         )

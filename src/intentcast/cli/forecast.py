@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from intentcast.cli.bundles import BundleFolder, PolicyFile, PreviousScores, open_bundle
 from intentcast.cli.console import (
     AsJson,
     AsOf,
-    BundleFolder,
     DataFolder,
     instant,
-    newest_bundle,
     open_dataset,
     percent,
     progress,
     show,
 )
-from intentcast.cli.policies import PolicyFile, chosen_tiers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,14 +40,7 @@ def run(
         Path, typer.Option(metavar="FILE", help="A .parquet or .csv file to write.")
     ] = Path("forecast.parquet"),
     policy: PolicyFile = None,
-    previous: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Scores told last (from `score`): with leave thresholds, a lead keeps its tier "
-            "above them.",
-        ),
-    ] = None,
+    previous: PreviousScores = None,
     limit_days: Annotated[
         int, typer.Option(metavar="N", min=1, max=3650, help="Days to look ahead.")
     ] = 180,
@@ -58,18 +49,16 @@ def run(
     """Forecast and write."""
     from intentcast.cli.tables import checked_suffix, told_before, write_frame
     from intentcast.forecast import drop_counts, forecast
-    from intentcast.scoring import load_bundle
 
     checked_suffix(out)
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
-        thresholds, notes = chosen_tiers(policy, loaded)
+        loaded, notes = open_bundle(bundle, policy)
         dataset = open_dataset(folder, say)
         moment = instant(as_of, default=dataset.data_cutoff)
         told = told_before(previous, moment) if previous else None
         say(f"up to {limit_days} days of silence")
         found = forecast(
-            loaded, dataset, moment, policy=thresholds, previous=told, limit_days=limit_days
+            loaded, dataset, moment, policy=loaded.tiers, previous=told, limit_days=limit_days
         )
         write_frame(found, out)
     within = (*(days for days in _WITHIN if days < limit_days), limit_days)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intentcast.cli.console import AsJson, open_dataset, progress, refuse_strange, show
+from intentcast.cli.bundles import refuse_strange
+from intentcast.cli.console import AsJson, open_dataset, progress, show
 
 if TYPE_CHECKING:
     from intentcast.gate import GateVerdict

@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intentcast.cli.console import (
-    AsJson,
-    AsOf,
-    DataFolder,
-    instant,
-    open_dataset,
-    progress,
-    show,
-)
+from intentcast.cli.console import AsJson, AsOf, DataFolder, instant, open_dataset, progress, show
 
 if TYPE_CHECKING:
     from datetime import datetime

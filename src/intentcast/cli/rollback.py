@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from intentcast.cli.console import BUNDLES, AsJson, bundle_name, newest_in, show
+from intentcast.cli.bundles import BUNDLES, bundle_name, newest_bundle
+from intentcast.cli.console import AsJson, show
 
 NAME = "rollback"
 HELP = (
@@ -37,7 +38,7 @@ def run(
     from intentcast.registry import set_champion
     from intentcast.scoring import load_bundle
 
-    model = name or bundle_name(newest_in(bundles))
+    model = name or bundle_name(newest_bundle(bundles))
     before = predecessor(bundles, model)
     if before is None:
         raise InputError(

@@ -5,18 +5,8 @@ from typing import Annotated
 
 import typer
 
-from intentcast.cli.console import (
-    AsJson,
-    AsOf,
-    BundleFolder,
-    DataFolder,
-    instant,
-    newest_bundle,
-    open_dataset,
-    progress,
-    show,
-)
-from intentcast.cli.policies import PolicyFile
+from intentcast.cli.bundles import BundleFolder, PolicyFile, PreviousScores, open_bundle
+from intentcast.cli.console import AsJson, AsOf, DataFolder, instant, open_dataset, progress, show
 
 NAME = "score"
 HELP = (
@@ -34,30 +24,20 @@ def run(
         Path, typer.Option(metavar="FILE", help="A .parquet or .csv file to write.")
     ] = Path("scores.parquet"),
     policy: PolicyFile = None,
-    previous: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Scores told last: a lead keeps its tier until it is below the policy's leave "
-            "threshold.",
-        ),
-    ] = None,
+    previous: PreviousScores = None,
     as_json: AsJson = False,
 ) -> None:
     """Score and write."""
     import polars as pl
 
     from intentcast.cli.tables import checked_suffix, told_before, write_frame
-    from intentcast.scoring import load_bundle, score, unseen_vocabulary, with_policy
+    from intentcast.scoring import score, unseen_vocabulary
     from intentcast.snapshots import known_as_of, snapshots_at
     from intentcast.tiers import TIERS
 
     checked_suffix(out)
     with progress() as say:
-        loaded = load_bundle(newest_bundle(bundle))
-        odd: list[str] = []
-        if policy:
-            loaded, odd = with_policy(loaded, policy)
+        loaded, odd = open_bundle(bundle, policy)
         dataset = open_dataset(folder, say)
         moment = instant(as_of, default=dataset.data_cutoff)
         snapshots = snapshots_at(dataset, moment)

@@ -1,11 +1,10 @@
 """`intentcast serve`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from intentcast.cli.console import BundleFolder, newest_bundle
+from intentcast.cli.bundles import BundleFolder, PolicyFile, bundle_in_use
 from intentcast.errors import InputError
 
 NAME = "serve"
@@ -19,12 +18,7 @@ HELP = (
 
 def run(
     bundle: BundleFolder = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Policy from `calibrate`, instead of the bundle's tiers."
-        ),
-    ] = None,
+    policy: PolicyFile = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8080,
 ) -> None:
@@ -33,7 +27,7 @@ def run(
     from serving.run import run as run_server
     from serving.settings import Settings
 
-    place = newest_bundle(bundle)
+    place = bundle_in_use(bundle)
     if not (place / "manifest.json").is_file():
         raise InputError(
             f"no bundle in {place}",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from intentcast.cli.bundles import BUNDLES
 from intentcast.cli.check import AcceptedLeaks, refuse_leaks
 from intentcast.cli.console import (
-    BUNDLES,
     AsJson,
     AsOf,
     DataFolder,
