@@ -15,7 +15,6 @@ The data sets: the sample, Complete Journey (from the extra `examples`), and tho
 import argparse
 import functools
 import os
-import re
 import shutil
 import sys
 import zlib
@@ -26,11 +25,11 @@ from pathlib import Path
 from ablation_fits import Fits, fit
 from ablation_summary import Gain, Ranking, gain, rank
 from ablation_windows import AND, BEFORE, FULL, Window, write_windows
+from pages import write_sections
 
 from intentcast.config import LearnerConfig, read_settings
 from intentcast.examples.complete_journey import write_complete_journey
 from intentcast.features import FAMILIES
-from intentcast.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(1, 6)
@@ -170,21 +169,6 @@ def sections(found: Rankings, off: str) -> dict[str, str]:
     }
 
 
-def write_page(page: Path, tables: dict[str, str]) -> None:
-    """Put each table between its marks.
-
-    Raises:
-        SystemExit: If the page has no such marks.
-    """
-    text = page.read_text()
-    for name, body in tables.items():
-        marks = rf"(<!-- ablation-{name}:begin[^\n]*-->\n).*?(<!-- ablation-{name}:end -->)"
-        text, n = re.subn(marks, rf"\g<1>\n{body}\n\n\g<2>", text, flags=re.DOTALL)
-        if n != 1:
-            raise SystemExit(f"{page} has no marks ablation-{name}:begin and :end")
-    write_atomic(page, text.encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scratch", type=Path)
@@ -200,7 +184,7 @@ def main() -> None:
     for name, body in tables.items():
         sys.stdout.write(f"\n{name}\n\n{body}\n")
     if asked.write:
-        write_page(asked.write, tables)
+        write_sections(asked.write, {f"ablation-{name}": body for name, body in tables.items()})
 
 
 if __name__ == "__main__":

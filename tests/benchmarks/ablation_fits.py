@@ -111,7 +111,9 @@ def _climbed(known: TrainingRows, config: LearnerConfig, test: Floats) -> _Climb
         margins = judged.out_of_sample(fit_one) if known_margins is None else known_margins
         learner = fit_one(known)
         sample = OutOfSample(judged.positions, margins, judged.scheme)
-        p.append(_calibrate(known, sample, learner, config).probabilities(learner.margins(test)))
+        refitted = functools.partial(learner.margins, known.features[sample.rows])
+        calibrator = _calibrate(known, sample, refitted, config)
+        p.append(calibrator.probabilities(learner.margins(test)))
         losses.append(judged.log_loss(margins))
         inner.append(margins)
     champion = int(np.argmin(losses))

@@ -15,7 +15,6 @@ of the rivals alone. Both times it checks the tables' contracts and looks for do
 import argparse
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from features_run import (
     THREADS,
     fitted,
 )
+from pages import write_sections
 from rivals_job import Job, read_job, write_job
 
 N_EVENTS = 10_000_000
@@ -192,7 +192,7 @@ def main() -> None:
         sections[name] = f"{text}\n{versions()}; {THREADS} threads on {os.cpu_count()} cores.\n"
         sys.stdout.write(f"{sections[name]}\n")
     if given.write:
-        write_page(given.write, sections)
+        write_sections(given.write, {f"features-{name}": body for name, body in sections.items()})
 
 
 def growth_run(given: argparse.Namespace, scratch: Path) -> str:
@@ -228,22 +228,6 @@ def leads_run() -> str:
         f"| a thousand leads in one call, as tables | {found['thousand_ms']:,.1f} ms |\n"
         f"| the same, each a `LeadHistory` | {found['thousand_objects_ms']:,.1f} ms |\n"
     )
-
-
-def write_page(page: Path, sections: dict[str, str]) -> None:
-    """Put each section between its marks in the page."""
-    text = page.read_text(encoding="utf-8")
-    for name, section in sections.items():
-        marks = rf"(<!-- features-{name}:begin[^\n]*-->\n).*?(<!-- features-{name}:end -->)"
-        text, n = re.subn(
-            marks,
-            lambda m, section=section: f"{m[1]}\n{section}\n{m[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-        if not n:
-            raise SystemExit(f"{page} has no marks features-{name}:begin and :end")
-    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ shown: the verdict, and the interval where there is one. About five minutes of o
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pages import write_sections
 
 from intentcast.evaluation.half_lives import Memory
 from intentcast.propensity.half_lives import (
@@ -171,12 +172,7 @@ def main() -> None:
     text = "\n".join(lines) + f"\n\n{false_evidence(given.worlds)}\n\n{names}.\n"
     sys.stdout.write(text)
     if given.write:
-        page = given.write.read_text(encoding="utf-8")
-        marks = r"(<!-- coverage:begin[^\n]*-->\n).*?(<!-- coverage:end -->)"
-        page, n = re.subn(marks, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.DOTALL)
-        if not n:
-            raise SystemExit(f"{given.write} has no marks coverage:begin and coverage:end")
-        given.write.write_text(page, encoding="utf-8")
+        write_sections(given.write, {"coverage": text})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ data sets: the sample, Complete Journey (from the extra `examples`), and those o
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -23,11 +22,11 @@ import polars as pl
 from ablation import data_sets
 from ablation_fits import _once
 from numpy.typing import NDArray
+from pages import write_sections
 
 from intentcast.config import LearnerConfig, read_settings
 from intentcast.evaluation.backtest import _splits
 from intentcast.evaluation.metrics import auc, average_precision
-from intentcast.files import write_atomic
 from intentcast.labels import label_snapshots
 from intentcast.propensity import CONTENDERS, STEPS, Fitted, fit_ladder, judging
 from intentcast.propensity.horizons import predict_horizons
@@ -156,19 +155,6 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def write_page(page: Path, name: str, body: str) -> None:
-    """Put the table between its marks.
-
-    Raises:
-        SystemExit: If the page has no such marks.
-    """
-    marks = rf"(<!-- learners-{name}:begin[^\n]*-->\n).*?(<!-- learners-{name}:end -->)"
-    text, n = re.subn(marks, rf"\g<1>\n{body}\n\n\g<2>", page.read_text(), flags=re.DOTALL)
-    if n != 1:
-        raise SystemExit(f"{page} has no marks learners-{name}:begin and :end")
-    write_atomic(page, text.encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scratch", type=Path)
@@ -194,8 +180,7 @@ def main() -> None:
     said = "\n".join(f"- {reason}." for reason in reasons)
     say(f"\n{table}\n\n{said}\n")
     if asked.write and not asked.only:
-        write_page(asked.write, "figures", table)
-        write_page(asked.write, "reasons", said)
+        write_sections(asked.write, {"learners-figures": table, "learners-reasons": said})
 
 
 if __name__ == "__main__":

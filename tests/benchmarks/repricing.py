@@ -38,11 +38,11 @@ from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
 from intentcast.sources import load_dataset
 from intentcast.splits import rolling_origin
 from intentcast.training import fit_model
+from tests.benchmarks.pages import write_sections
 from tests.test_real_data import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "repricing.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BPI_CAPACITY = "[capacity]\nhandoffs_per_week = 40\n"
 MOST_ROWS = 20_000
 
@@ -248,10 +248,7 @@ def main():
     )
     say(text)
     if wanted.write:
-        page = PAGE.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_sections(PAGE, {"repricing": text})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ sorting them by lead and time, in memory, and no more. The kernel is compiled be
 
 import argparse
 import os
-import re
 import shutil
 import statistics
 import sys
@@ -23,6 +22,7 @@ import engagement_data
 from features_leads import lead_histories
 from features_measure import measured
 from features_run import SEED, THREADS
+from pages import write_sections
 
 NEEDED = [
     "lead_id", "occurred_at", "recorded_at", "event_type", "channel", "content", "is_machine",
@@ -170,12 +170,7 @@ def main() -> None:
     text = "\n".join(parts) + f"\n{THREADS} threads on {os.cpu_count()} cores.\n"
     sys.stdout.write(text)
     if given.write:
-        page = given.write.read_text(encoding="utf-8")
-        marks = r"(<!-- scorecards:begin[^\n]*-->\n).*?(<!-- scorecards:end -->)"
-        page, n = re.subn(marks, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, flags=re.DOTALL)
-        if not n:
-            raise SystemExit(f"{given.write} has no marks scorecards:begin and :end")
-        given.write.write_text(page, encoding="utf-8")
+        write_sections(given.write, {"scorecards": text})
 
 
 if __name__ == "__main__":

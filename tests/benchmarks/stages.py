@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pages import write_sections
 
 from intentcast.config import read_settings
-from intentcast.files import write_atomic
 from intentcast.handoff import HandoffSettings
 from intentcast.shipped import shipped
 from intentcast.simulation import simulate, write_world
@@ -31,8 +31,6 @@ from intentcast.stages import STAGES, stage_snapshots
 SEEDS = (911, 912, 913, 914, 915)
 N_LEADS = 3000
 EVERY_DAYS = 28
-BEGIN = "<!-- stages:begin: written by tests/benchmarks/stages.py -->"
-END = "<!-- stages:end -->"
 # The two ladders of names: interest is still awareness, evaluation is consideration.
 STEP_OF_STAGE = {"awareness": 0, "interest": 0, "evaluation": 1, "pre-deal": 2}
 STEP_OF_STATE = {State.UNAWARE: 0, State.AWARENESS: 0, State.CONSIDERATION: 1, State.DECISION: 2}
@@ -152,10 +150,7 @@ def main() -> None:
     if wanted.write is None:
         sys.stdout.write(text + "\n")
         return
-    page = wanted.write.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    write_atomic(wanted.write, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}".encode())
+    write_sections(wanted.write, {"stages": text})
 
 
 if __name__ == "__main__":

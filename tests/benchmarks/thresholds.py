@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pages import write_sections
 
 from intentcast.config import FeatureSettings
 from intentcast.errors import RefusedError
 from intentcast.features import fit_featurizer
-from intentcast.files import write_atomic
 from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.propensity.logistic import fit_logistic
 from intentcast.propensity.margins import sigmoid
@@ -41,8 +41,6 @@ Floats = NDArray[np.float64]
 HORIZON, WEEKS, FOLDS = 30, 13, 4
 FIRST_TEST = datetime(2024, 12, 2, tzinfo=UTC)
 NOW = datetime(2025, 8, 25, tzinfo=UTC)
-BEGIN = "<!-- coverage:begin: written by tests/benchmarks/thresholds.py -->"
-END = "<!-- coverage:end -->"
 FEATURES = FeatureSettings(half_lives_days=(7, 30), windows_days=(7, 30), clustered_themes=2)
 FEW = re.compile(
     r"^(engagement\..*\.any\.|theme\.recency_weighted|account\.(?!colleagues_rec)|lifecycle\.age|"
@@ -251,11 +249,7 @@ def main() -> int:
     text = table(checked, n_refused, given.leads, given.per_week)
     sys.stdout.write(f"{text}\n")
     if given.write:
-        page = given.write.read_text(encoding="utf-8")
-        before, rest = page.split(BEGIN)
-        write_atomic(
-            given.write, f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}".encode()
-        )
+        write_sections(given.write, {"coverage": text})
     return 0
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pages import write_sections
 
 from intentcast.evaluation.compare import compare_paired
 from intentcast.evaluation.metrics import auc
-from intentcast.files import write_atomic
 from intentcast.labels import label_snapshots
 from intentcast.propensity.margins import logit
 from intentcast.scorecards import builtin_scorecards, read_scorecard, score_snapshots
@@ -34,8 +34,6 @@ HORIZON = 90
 # Noise on the true log-odds, per lead. With the first a score leads the points by about as much as
 # the champion does on `data/sample` (an eighth of the hand-offs); with the second by less.
 CLEAR, SLIGHT = 2.6, 3.2
-BEGIN = "<!-- verdicts:begin: written by tests/benchmarks/verdicts.py -->"
-END = "<!-- verdicts:end -->"
 KINDS = {
     "equal: points, ties shuffled twice": "no difference",
     "equal: the same truth, two draws of noise": "no difference",
@@ -187,10 +185,7 @@ def main() -> None:
     text = table(found, given.leads)
     sys.stdout.write(text + "\n")
     if given.write:
-        page = given.write.read_text(encoding="utf-8")
-        head, rest = page.split(BEGIN)
-        tail = rest.split(END)[1]
-        write_atomic(given.write, f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}".encode())
+        write_sections(given.write, {"verdicts": text})
 
 
 if __name__ == "__main__":
