@@ -1,0 +1,116 @@
+"""`conversion.toml`: the learner's settings."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from intentcast.config.base import Settings
+
+_HalfLife = Annotated[float, Field(ge=0.01, le=3650)]
+_Window = Annotated[int, Field(ge=1, le=3650)]
+
+FeatureFamily = Literal[
+    "recency",
+    "last",
+    "counts",
+    "value",
+    "consistency",
+    "coherence",
+    "acceleration",
+    "escalation",
+    "dormancy",
+    "account",
+    "lifecycle",
+    "fit",
+]
+
+
+class FeatureSettings(Settings):
+    """Which features are computed; what their vocabulary is, is learnt from training time.
+
+    `without` names families of features that are left out.
+    """
+
+    half_lives_days: tuple[_HalfLife, ...] = (3.0, 14.0, 45.0, 120.0)
+    windows_days: tuple[_Window, ...] = (7, 14, 30, 90)
+    max_event_types: int = Field(default=24, ge=1)
+    max_channels: int = Field(default=8, ge=1)
+    max_levels: int = Field(default=20, ge=1)
+    min_share: float = Field(default=0.001, ge=0, lt=1)
+    clustered_themes: int = Field(default=12, ge=0)
+    without: tuple[FeatureFamily, ...] = ()
+
+    @field_validator("half_lives_days", "windows_days")
+    @classmethod
+    def _rise(cls, days: tuple[float, ...]) -> tuple[float, ...]:
+        if list(days) != sorted(set(days)):
+            raise ValueError("must rise and not repeat, such as [7, 14, 30]")
+        return days
+
+
+class BoosterSettings(Settings):
+    """LightGBM's settings, by its own names."""
+
+    rounds: int = Field(default=150, ge=1)
+    learning_rate: float = Field(default=0.05, gt=0)
+    num_leaves: int = Field(default=7, ge=2)
+    min_data_in_leaf: int = Field(default=40, ge=1)
+    feature_fraction: float = Field(default=0.4, gt=0, le=1)
+    bagging_fraction: float = Field(default=0.7, gt=0, le=1)
+    lambda_l2: float = Field(default=10.0, ge=0)
+    max_bin: int = Field(default=127, ge=2)
+
+
+class HazardSettings(Settings):
+    """The hazard learner: its own `rounds`, else the settings of `booster`.
+
+    `lead_weight` 0: every snapshot counts alike; 1: every lead counts alike. Beyond `max_rows`
+    person-periods, those without conversion are sampled, and the odds corrected for it.
+    """
+
+    rounds: int = Field(default=100, ge=1)
+    lead_weight: float = Field(default=0.0, ge=0, le=1)
+    max_rows: int = Field(default=200_000, ge=1000)
+
+
+class LogisticSettings(Settings):
+    """Ridge-penalised logistic regression; the penalty is chosen among these out of sample."""
+
+    inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), min_length=1
+    )
+
+
+class CalibrationSettings(Settings):
+    """The later slice on which calibration is fitted and judged."""
+
+    share: float = Field(default=0.25, gt=0, lt=1)
+    folds: int = Field(default=2, ge=1, le=2)
+    min_converted: int = Field(default=30, ge=2)
+    isotonic_from: int = Field(default=500, ge=2)
+
+
+class SearchSettings(Settings):
+    """The budget of a search for the trees' settings; without trials there is none.
+
+    Each trial is kept in `folder`: a search that was stopped goes on there.
+    """
+
+    trials: int = Field(default=0, ge=0)
+    seconds: float = Field(default=1800, gt=0)
+    folder: str = "out/search"
+
+
+class LearnerConfig(Settings):
+    """`conversion.toml`: the learner's settings."""
+
+    seed: int = 7
+    threads: int = Field(default=2, ge=1)
+    min_converted: int = Field(default=20, ge=2)
+    max_rows: int = Field(default=20_000, ge=100)
+    features: FeatureSettings = FeatureSettings()
+    booster: BoosterSettings = BoosterSettings()
+    hazard: HazardSettings = HazardSettings()
+    logistic: LogisticSettings = LogisticSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    search: SearchSettings = SearchSettings()
