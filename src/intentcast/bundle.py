@@ -24,7 +24,7 @@ from intentcast.errors import BundleError, IntentcastError
 from intentcast.features import FeatureSpec, Featurizer, ThemeModel
 from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
-from intentcast.learner_files import learner_files, read_learners
+from intentcast.learner_files import learner_files, read_learners, same_shapes
 from intentcast.propensity import Calibrator, HorizonModel
 from intentcast.scorecards import Scorecard, parse_scorecard
 from intentcast.tiers import TierPolicy
@@ -283,8 +283,8 @@ def _assemble(
     n_centroids = len(themes.owners) or len(themes.names)
     if not all(0 <= owner < len(themes.names) for owner in themes.owners):
         raise ValueError("themes.json has a centroid of no theme")
-    _same_shapes("themes.npz", themes.idf, (len(themes.vocabulary),))
-    _same_shapes("themes.npz", themes.centroids, (n_centroids, len(themes.vocabulary)))
+    same_shapes("themes.npz", themes.idf, (len(themes.vocabulary),))
+    same_shapes("themes.npz", themes.centroids, (n_centroids, len(themes.vocabulary)))
     card = _scorecard(folder, files)
     learners = read_learners(
         files, parts, manifest["models"], n_features=len(spec.names), card=card
@@ -293,8 +293,8 @@ def _assemble(
     for days, place in manifest["models"].items():
         calibrator = Calibrator.from_json(parts["calibration.json"][days])
         size = 3 if calibrator.kind == "beta" else 2
-        _same_shapes("calibration.json", calibrator.knots, calibrator.values.shape)
-        _same_shapes("calibration.json", calibrator.covariance, (size, size))
+        same_shapes("calibration.json", calibrator.knots, calibrator.values.shape)
+        same_shapes("calibration.json", calibrator.covariance, (size, size))
         models[int(days)] = HorizonModel(place["step"], int(days), learners[int(days)], calibrator)
     return Bundle(
         name=manifest["name"],
@@ -318,12 +318,6 @@ def _assemble(
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} where a number is expected")
-
-
-def _same_shapes(file: str, array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
-    """Refuse an array that the arithmetic would read beyond, or that is not finite."""
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"{file} has an array of shape {array.shape} or an infinite number in it")
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:

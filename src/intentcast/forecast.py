@@ -25,10 +25,10 @@ from intentcast.bundle import Bundle
 from intentcast.contracts import INSTANT
 from intentcast.propensity.margins import Floats
 from intentcast.scorecards import Scorecard, score_snapshots
-from intentcast.scoring import predict
+from intentcast.scoring import predict_primary, told_tiers
 from intentcast.snapshots import known_dataset, snapshots_at
 from intentcast.sources import Dataset
-from intentcast.tiers import TIERS, Tier, TierPolicy
+from intentcast.tiers import TIERS, TierPolicy
 
 RANKS: dict[str, int] = {"out": -1} | {tier: rank for rank, tier in enumerate(TIERS)}
 _FIRST_BLOCK = 7
@@ -84,7 +84,7 @@ def forecast(
     past = known_dataset(dataset, as_of)
     everyone = snapshots_at(past, as_of)
     probabilities = _probabilities(bundle, past, everyone)
-    now = _ranks(_tiers_now(policy, probabilities, everyone, previous))
+    now = _ranks(policy.tiers(probabilities, told_tiers(previous, everyone)))
     above = now > RANKS["cold"]
     rows, now, probabilities = everyone.filter(above), now[above], probabilities[above]
     past = of_accounts(past, rows)
@@ -157,23 +157,11 @@ def first_lower(
 def _probabilities(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> Floats:
     if snapshots.is_empty():
         return np.empty(0)
-    _, predicted = predict(bundle, dataset, snapshots)
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    return predicted.probabilities[:, primary]
+    return predict_primary(bundle, dataset, snapshots)
 
 
 def _ranks(tiers: Sequence[str]) -> Ints:
     return np.array([RANKS[tier] for tier in tiers], dtype=np.int64)
-
-
-def _tiers_now(
-    policy: TierPolicy, probabilities: Floats, rows: pl.DataFrame, previous: pl.DataFrame | None
-) -> list[Tier]:
-    if previous is None:
-        return policy.tiers(probabilities)
-    told = previous.select("lead_id", was="tier").unique("lead_id", keep="first")
-    was = rows.join(told, on="lead_id", how="left", maintain_order="left")["was"]
-    return policy.tiers(probabilities, previous=was.to_list())
 
 
 def _names(ranks: Ints) -> pl.Series:

@@ -110,8 +110,11 @@ def _points(raw: Mapping[str, Any], card: Scorecard | None) -> PointsModel:
 def _logistic(parts: Mapping[str, Any], days: str, n_features: int) -> LogisticModel:
     learner = LogisticModel.from_json(parts["logistic.json"][days])
     for array in (learner.never, learner.mean, learner.scale, learner.weights):
-        if array.shape != (n_features,) or not np.isfinite(array).all():
-            raise ValueError(
-                f"logistic.json has an array of shape {array.shape} or an infinite number in it"
-            )
+        same_shapes("logistic.json", array, (n_features,))
     return learner
+
+
+def same_shapes(file: str, array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+    """Refuse an array that the arithmetic would read beyond, or that is not finite."""
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{file} has an array of shape {array.shape} or an infinite number in it")

@@ -1,7 +1,6 @@
 """From a trained model to a bundle: golden rows, drift baseline, model card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ import numpy as np
 
 from intentcast.bundle import BundleContents, model_files, write_bundle
 from intentcast.config import DatasetConfig, LearnerConfig
-from intentcast.features import Featurizer
 from intentcast.files import json_bytes
 from intentcast.handoff import HandoffSettings
 from intentcast.histories import history_from_json
-from intentcast.propensity import HorizonModel
-from intentcast.scoring import predict_history
+from intentcast.scoring import Unpackaged, predict_history
 from intentcast.sources import Dataset
 from intentcast.training import TrainedModel
 
@@ -49,7 +46,7 @@ def package(
     config = dataset.config
     primary = config.conversion.primary_horizon_days
     files, steps = model_files(model.featurizer, model.champion, primary)
-    predictor = _Unpackaged(model.featurizer, model.champion, config)
+    predictor = Unpackaged(model.featurizer, model.champion, config)
     files |= {
         "tiers.json": json_bytes(model.tiers.to_json()),
         "handoff.json": json_bytes(handoff.model_dump(mode="json")),
@@ -78,16 +75,7 @@ def package(
     return write_bundle(BundleContents(config.name, files, fields), out, created=created)
 
 
-@dataclass(frozen=True)
-class _Unpackaged:
-    """A model that can predict before there is a bundle."""
-
-    featurizer: Featurizer
-    models: Mapping[int, HorizonModel]
-    config: DatasetConfig
-
-
-def _golden_row(predictor: _Unpackaged, request: dict[str, Any]) -> dict[str, Any]:
+def _golden_row(predictor: Unpackaged, request: dict[str, Any]) -> dict[str, Any]:
     _, predicted = predict_history(predictor, history_from_json(request))
     return {"request": request, "probabilities": predicted.probabilities[0].tolist()}
 

@@ -84,12 +84,7 @@ def register(
         alias = CHAMPION if is_first else CHALLENGER
         client.set_registered_model_alias(name, alias, version.version)
     except mlflow_error as error:
-        raise InputError(
-            f"the registry in {store} cannot be used ({str(error).splitlines()[0][:120]})",
-            expected="an MLflow store on SQLite that this user can write to",
-            next_step=f"move {store / 'mlflow.db'} away, or give another --registry; "
-            f"the bundle itself is whole in {bundle}",
-        ) from None
+        raise _unusable(store, error, f"; the bundle itself is whole in {bundle}") from None
     return RegisteredVersion(name, int(version.version), alias, run_id, bundle)
 
 
@@ -100,11 +95,8 @@ def aliased(name: str, alias: str, *, store: Path) -> str | None:
         InputError: If the store cannot be opened.
     """
     client, mlflow_error = _client(store)
-    try:
-        version = client.get_model_version_by_alias(name, alias)
-    except mlflow_error:
-        return None
-    bundle = version.tags.get("bundle")
+    version = _aliased_version(client, name, alias, mlflow_error)
+    bundle = version.tags.get("bundle") if version is not None else None
     return str(bundle) if bundle else None
 
 
@@ -197,11 +189,11 @@ def _tag(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:
         client.set_model_version_tag(name, version, key, value[:_LONGEST_TAG])
 
 
-def _unusable(store: Path, error: Exception) -> InputError:
+def _unusable(store: Path, error: Exception, more: str = "") -> InputError:
     return InputError(
         f"the registry in {store} cannot be used ({str(error).splitlines()[0][:120]})",
         expected="an MLflow store on SQLite that this user can write to",
-        next_step=f"move {store / 'mlflow.db'} away, or give another --registry",
+        next_step=f"move {store / 'mlflow.db'} away, or give another --registry{more}",
     )
 
 

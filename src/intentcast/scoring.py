@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from intentcast.seen import SeenHistory, see
 from intentcast.sources import Dataset
 from intentcast.stages import stage_of, stage_snapshots
 from intentcast.thresholds.policy import check_policy, read_policy
+from intentcast.tiers import Tier
 
 GOLDEN_TOLERANCE = 1e-9
 
@@ -82,6 +83,15 @@ def _golden_gap(bundle: Bundle, row: Mapping[str, Any]) -> float:
     return float(np.abs(predicted.probabilities - expected).max())
 
 
+@dataclass(frozen=True)
+class Unpackaged:
+    """A model that can predict without a bundle."""
+
+    featurizer: Featurizer
+    models: Mapping[int, HorizonModel]
+    config: DatasetConfig
+
+
 class Predictor(Protocol):
     """What a prediction needs of a bundle."""
 
@@ -106,6 +116,11 @@ def predict(
     learner = next(iter(bundle.models.values())).learner
     inputs = learner_inputs(learner, features, lambda: (dataset, snapshots))
     return features, predict_horizons(bundle.models, inputs)
+
+
+def predict_primary(bundle: Bundle, dataset: Dataset, snapshots: pl.DataFrame) -> Floats:
+    """Return the probabilities of the primary horizon, shape (n_snapshots,)."""
+    return predict(bundle, dataset, snapshots)[1].at(bundle.primary_horizon_days)
 
 
 def predict_history(bundle: Predictor, history: LeadHistory) -> tuple[Floats, HorizonProbabilities]:
@@ -134,6 +149,14 @@ def with_policy(bundle: Bundle, path: Path) -> tuple[Bundle, list[str]]:
     return replace(bundle, tiers=policy.tiers), odd
 
 
+def told_tiers(previous: pl.DataFrame | None, snapshots: pl.DataFrame) -> list[Tier | None] | None:
+    """Return the tier that was told of each snapshot's lead, None where there are none."""
+    if previous is None:
+        return None
+    told = previous.select("lead_id", was="tier").unique("lead_id", keep="first")
+    return snapshots.join(told, on="lead_id", how="left", maintain_order="left")["was"].to_list()
+
+
 def score(
     bundle: Bundle,
     dataset: Dataset,
@@ -151,12 +174,8 @@ def score(
             threshold. Without them the entry thresholds alone decide.
     """
     _, predicted = predict(bundle, dataset, snapshots)
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    was = None
-    if previous is not None:
-        told = previous.select("lead_id", was="tier").unique("lead_id", keep="first")
-        was = snapshots.join(told, on="lead_id", how="left", maintain_order="left")["was"].to_list()
-    tiers = pl.Series("tier", bundle.tiers.tiers(predicted.probabilities[:, primary], was))
+    p = predicted.at(bundle.primary_horizon_days)
+    tiers = pl.Series("tier", bundle.tiers.tiers(p, told_tiers(previous, snapshots)))
     base = snapshots.select("lead_id", "as_of").with_columns(
         tiers.cast(pl.String),
         stage_snapshots(bundle.handoff.signals, dataset, snapshots),
@@ -226,7 +245,7 @@ def _answer(
 ) -> dict[str, Any]:
     features, predicted = told
     history = seen.history
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
+    p = predicted.at(bundle.primary_horizon_days)
     # Words and criteria speak of every family, also of those that the model leaves out.
     complete = bundle.featurizer.complete
     spec, everything = complete.spec, features
@@ -239,7 +258,7 @@ def _answer(
         seen,
         named,
         spec,
-        probability=float(predicted.probabilities[0, primary]),
+        probability=float(p[0]),
         tiers=bundle.tiers,
         sales=bundle.config.sales,
         attribute_points=float(points.attribute_points)
@@ -259,7 +278,7 @@ def _answer(
             }
             for column, days in enumerate(predicted.horizons_days)
         ],
-        "tier": bundle.tiers.tiers(predicted.probabilities[:, primary])[0],
+        "tier": bundle.tiers.tiers(p)[0],
         "stage": stage_of(bundle.handoff.signals, seen),
         "step": model.step,
         "handoff": handoff.to_json(),

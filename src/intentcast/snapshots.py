@@ -272,3 +272,9 @@ def account_numbers(accounts: pl.Series) -> NDArray[np.int64]:
     numbers = {name: zlib.crc32(name.encode()) for name in unique.to_list()}
     out: NDArray[np.int64] = accounts.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
     return out
+
+
+def lead_numbers(leads: pl.Series) -> NDArray[np.int64]:
+    """Return a number per lead, from 0 in the order of their names, shape (n,)."""
+    out: NDArray[np.int64] = leads.rank("dense").to_numpy().astype(np.int64) - 1
+    return out

@@ -23,7 +23,7 @@ import polars as pl
 from intentcast.bundle import Bundle
 from intentcast.contracts import INSTANT
 from intentcast.propensity.margins import Floats
-from intentcast.scoring import predict
+from intentcast.scoring import predict_primary
 from intentcast.snapshots import known_dataset
 from intentcast.sources import Dataset
 
@@ -106,20 +106,18 @@ def explain_tier_change(
     """
     then = lead.with_columns(as_of=pl.lit(since).cast(INSTANT))
     known = known_dataset(dataset, since)
+
+    def probability(bundle: Bundle, told: Dataset, snapshot: pl.DataFrame) -> float:
+        return float(predict_primary(bundle, told, snapshot)[0])
+
     return tier_change(
-        start=_probability(before, dataset, then),
-        later=_probability(before, known, lead),
-        informed=_probability(before, dataset, lead),
-        remodelled=_probability(after, dataset, lead),
+        start=probability(before, dataset, then),
+        later=probability(before, known, lead),
+        informed=probability(before, dataset, lead),
+        remodelled=probability(after, dataset, lead),
         policy_before=before.tiers,
         policy_after=after.tiers,
     )
-
-
-def _probability(bundle: Bundle, dataset: Dataset, snapshot: pl.DataFrame) -> float:
-    _, predicted = predict(bundle, dataset, snapshot)
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    return float(predicted.probabilities[0, primary])
 
 
 def as_json(change: TierChange) -> dict[str, Any]:

@@ -50,8 +50,7 @@ def backtest(
     folder: Path, out: Path | None, settings: Path | None, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], Path]:
     """Run a backtest and write its three files; return the report and their folder."""
-    import io
-
+    from intentcast.cli.tables import write_frame
     from intentcast.evaluation.backtest import run_backtest
     from intentcast.evaluation.report import render_report
     from intentcast.evaluation.summary import summarise
@@ -68,9 +67,7 @@ def backtest(
     report = summarise(result)
     say("drawing the report")
     html = render_report(report)
-    predictions = io.BytesIO()
-    result.predictions.write_parquet(predictions, compression="zstd")
-    write_atomic(place / "predictions.parquet", predictions.getvalue())
+    write_frame(result.predictions, place / "predictions.parquet")
     write_atomic(place / "report.json", json_bytes(report))
     write_atomic(place / "report.html", html.encode())
     return report, place

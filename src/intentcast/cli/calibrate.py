@@ -272,14 +272,13 @@ def _churn(
     bundle: "Bundle", dataset: "Dataset", before: "Policy | None", tiers: "TierPolicy"
 ) -> "Churn":
     """Return whose tier would flip among the leads of today, scored by the bundle."""
-    from intentcast.scoring import predict
+    from intentcast.scoring import predict_primary
     from intentcast.snapshots import snapshots_at
     from intentcast.thresholds.churn import measure_churn
 
-    _, predicted = predict(bundle, dataset, snapshots_at(dataset, dataset.data_cutoff))
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
+    p = predict_primary(bundle, dataset, snapshots_at(dataset, dataset.data_cutoff))
     old = before.tiers if before else bundle.tiers
-    return measure_churn(predicted.probabilities[:, primary], old, tiers)
+    return measure_churn(p, old, tiers)
 
 
 def _policy(

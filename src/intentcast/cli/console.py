@@ -16,6 +16,7 @@ from intentcast.errors import InputError
 
 if TYPE_CHECKING:
     from intentcast.config import LearnerConfig
+    from intentcast.handoff import HandoffSettings
     from intentcast.sources import Dataset
 
 DataFolder = Annotated[
@@ -23,6 +24,10 @@ DataFolder = Annotated[
     typer.Argument(metavar="DIR", help="Folder with leads, events, outcomes and dataset.toml."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
+Registry = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of MLflow's SQLite file and artefacts.")
+]
+REGISTRY = Path("models/registry")
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +118,16 @@ def learner_settings(path: Path | None) -> "LearnerConfig":
 
     place = path or shipped("conversion.toml", in_checkout="models/conversion.toml")
     return read_settings(place, LearnerConfig)
+
+
+def handoff_settings() -> "HandoffSettings":
+    """Read the shipped `handoff.toml`."""
+    from intentcast.config import read_settings
+    from intentcast.handoff import HandoffSettings
+    from intentcast.shipped import shipped
+
+    place = shipped("handoff.toml", in_checkout="models/handoff.toml")
+    return read_settings(place, HandoffSettings)
 
 
 def percent(share: float | None) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from intentcast.evaluation.agreement import Agreement
     from intentcast.evaluation.compare import PairedComparison
     from intentcast.scorecards import Scorecard
-    from intentcast.scorecards.hits import Floats
     from intentcast.sources import Dataset
 
 NAME = "distil"
@@ -53,6 +52,7 @@ def run(
     from intentcast.scorecards import read_scorecard
     from intentcast.scorecards.distil import distil
     from intentcast.scorecards.repriced_card import card_text
+    from intentcast.scoring import predict_primary
     from intentcast.snapshots import as_of_times, cohort_span
 
     refuse_other_suffix(out)
@@ -68,7 +68,7 @@ def run(
             read_scorecard(source),
             dataset,
             snapshots=snapshots,
-            probabilities=_probabilities(loaded, dataset, snapshots),
+            probabilities=predict_primary(loaded, dataset, snapshots),
             hot=loaded.tiers.hot,
             warm=loaded.tiers.warm,
             known_by=trained,
@@ -105,35 +105,26 @@ def _thinned(dataset: "Dataset", times: list[datetime]) -> "pl.DataFrame":
     return build_snapshots(dataset, times[::-1][::step][::-1]) if step > 1 else snapshots
 
 
-def _probabilities(bundle: "Bundle", dataset: "Dataset", snapshots: "pl.DataFrame") -> "Floats":
-    from intentcast.scoring import predict
-
-    _, predicted = predict(bundle, dataset, snapshots)
-    column = predicted.horizons_days.index(bundle.primary_horizon_days)
-    p: Floats = predicted.probabilities[:, column]
-    return p
-
-
 def _later(
     card: "Scorecard", bundle: "Bundle", dataset: "Dataset", times: list[datetime]
 ) -> "tuple[Agreement, PairedComparison | None] | None":
     """Compare table and model on as-of times from the bundle's data end on, if there are any."""
     from intentcast.evaluation.agreement import agreement
     from intentcast.evaluation.repriced import later_leads, points_of
+    from intentcast.scoring import predict_primary
 
     if not times:
         return None
     snapshots = _thinned(dataset, times)
     if snapshots.is_empty():
         return None
-    seats = dataset.config.capacity.handoffs_per_week * dataset.config.cohort.every_days / 7
     agreed = agreement(
         card,
         dataset,
         snapshots,
-        _probabilities(bundle, dataset, snapshots),
+        predict_primary(bundle, dataset, snapshots),
         tiers=bundle.tiers,
-        top_size=seats,
+        top_size=dataset.config.handoffs_per_time,
     )
     judged = later_leads(dataset, times=times, known_by=dataset.data_cutoff)
     if judged is None:
@@ -142,7 +133,7 @@ def _later(
         card.name,
         points_of(card, dataset, judged.snapshots),
         "champion",
-        _probabilities(bundle, dataset, judged.snapshots),
+        predict_primary(bundle, dataset, judged.snapshots),
     )
     return agreed, paired
 

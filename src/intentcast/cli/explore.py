@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intentcast.cli.console import AsJson, DataFolder, open_dataset, percent, progress, show
+from intentcast.cli.console import (
+    AsJson,
+    DataFolder,
+    handoff_settings,
+    open_dataset,
+    percent,
+    progress,
+    show,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +72,7 @@ def run(
     with progress() as say:
         dataset = open_dataset(folder, say)
         told = at_horizon(scored, dataset.config.conversion.primary_horizon_days)
-        settings = handoff_opt_out()
+        settings = handoff_settings().criteria.opt_out
         leaving = tuple(opt_out) if opt_out else opt_out_types(dataset, settings)
         candidates = eligible(told, dataset, opt_out=leaving, revoked_by=settings.revoked_by)
         drawn = draw(
@@ -145,16 +153,6 @@ def read_log(path: Path) -> "pl.DataFrame":
             next_step="give another --log; nothing was changed",
         )
     return found
-
-
-def handoff_opt_out() -> "OptOut":
-    """Return by which event types the shipped hand-off lets leads opt out, and take it back."""
-    from intentcast.config import read_settings
-    from intentcast.handoff import HandoffSettings
-    from intentcast.shipped import shipped
-
-    place = shipped("handoff.toml", in_checkout="models/handoff.toml")
-    return read_settings(place, HandoffSettings).criteria.opt_out
 
 
 def opt_out_types(dataset: "Dataset", settings: "OptOut") -> tuple[str, ...]:

@@ -126,14 +126,7 @@ def run(
 
 
 def _instant(text: str | None, option: str) -> datetime | None:
-    """Read a time if there is one; an error names the option."""
-    if text is None:
-        return None
-    try:
-        return instant(text, default=datetime.max)
-    except InputError as error:
-        found = error.found.replace("--as-of", option)
-        raise InputError(found, expected=error.expected, next_step=error.next_step) from None
+    return None if text is None else instant(text, default=datetime.max, option=option)
 
 
 def _summary(out: Path, manifest: dict[str, Any], n_resumed: int) -> dict[str, Any]:

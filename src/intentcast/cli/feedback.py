@@ -99,8 +99,7 @@ def judge(
     from intentcast.stages import stage_snapshots
 
     features, predicted = predict(bundle, dataset, decided)
-    primary = predicted.horizons_days.index(bundle.primary_horizon_days)
-    p = predicted.probabilities[:, primary]
+    p = predicted.at(bundle.primary_horizon_days)
     complete = bundle.featurizer.complete
     if complete is not bundle.featurizer:
         features = complete.transform(dataset, decided).doubles

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from intentcast.cli.bundles import refuse_strange
-from intentcast.cli.console import AsJson, open_dataset, progress, show
+from intentcast.cli.console import REGISTRY, AsJson, Registry, open_dataset, progress, show
 
 if TYPE_CHECKING:
     from intentcast.gate import GateVerdict
@@ -40,9 +40,7 @@ def run(
     gate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Margins; without it models/gate.toml.")
     ] = None,
-    registry: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of MLflow's SQLite file and artefacts.")
-    ] = Path("models/registry"),
+    registry: Registry = REGISTRY,
     accept: Annotated[
         list[str] | None,
         typer.Option(metavar="CHECK", help="A check that may fail, by its name; needs --by."),

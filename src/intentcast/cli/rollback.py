@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from intentcast.cli.bundles import BUNDLES, bundle_name, newest_bundle
-from intentcast.cli.console import AsJson, show
+from intentcast.cli.console import REGISTRY, AsJson, Registry, show
 
 NAME = "rollback"
 HELP = (
@@ -27,9 +27,7 @@ def run(
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; kept with the record.")
     ] = "no reason given",
-    registry: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of MLflow's SQLite file and artefacts.")
-    ] = Path("models/registry"),
+    registry: Registry = REGISTRY,
     as_json: AsJson = False,
 ) -> None:
     """Go back to the champion before."""

@@ -10,10 +10,13 @@ import typer
 from intentcast.cli.bundles import BUNDLES
 from intentcast.cli.check import AcceptedLeaks, refuse_leaks
 from intentcast.cli.console import (
+    REGISTRY,
     AsJson,
     AsOf,
     DataFolder,
+    Registry,
     Settings,
+    handoff_settings,
     instant,
     learner_settings,
     open_dataset,
@@ -44,9 +47,7 @@ def run(
     as_of: AsOf = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of bundles.")] = BUNDLES,
     settings: Settings = None,
-    registry: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of MLflow's SQLite file and artefacts.")
-    ] = Path("models/registry"),
+    registry: Registry = REGISTRY,
     no_registry: Annotated[
         bool, typer.Option("--no-registry", help="Write the bundle only.")
     ] = False,
@@ -62,19 +63,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, package, register."""
-    from intentcast.config import read_settings
-    from intentcast.handoff import HandoffSettings
     from intentcast.packaging import package
     from intentcast.scorecards import dataset_scorecards, read_scorecard
     from intentcast.scoring import load_bundle
-    from intentcast.shipped import shipped
     from intentcast.snapshots import as_of_times, cohort_span
     from intentcast.training import fit_model
 
     config = learner_settings(settings)
-    handoff = read_settings(
-        shipped("handoff.toml", in_checkout="models/handoff.toml"), HandoffSettings
-    )
+    handoff = handoff_settings()
     with progress() as say:
         dataset = open_dataset(folder, say)
         cards = dataset_scorecards(dataset)

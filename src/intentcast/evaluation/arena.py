@@ -6,7 +6,7 @@ import polars as pl
 from intentcast.evaluation.backtest import CHAMPION, BacktestResult
 from intentcast.evaluation.capacity import Floats, Ints
 from intentcast.evaluation.compare import PairedComparison, compare_paired
-from intentcast.snapshots import account_numbers
+from intentcast.snapshots import account_numbers, lead_numbers
 
 
 class Arena:
@@ -29,12 +29,12 @@ class Arena:
         )
         self.keys = keys
         self.converted: Floats = any_rows["converted"].cast(pl.Float64).to_numpy()
-        self.leads: Ints = (keys["lead_id"].rank("dense").cast(pl.Int64) - 1).to_numpy()
+        self.leads: Ints = lead_numbers(keys["lead_id"])
         self.accounts: Ints = account_numbers(keys["account_id"])
         self.times: Ints = keys["as_of"].dt.timestamp("us").to_numpy()
         self.every_days = result.dataset.config.cohort.every_days
         self.per_week = result.dataset.config.capacity.handoffs_per_week
-        self.per_time = self.per_week * self.every_days / 7
+        self.per_time = result.dataset.config.handoffs_per_time
 
     def score(self, name: str) -> Floats:
         """Return a contender's scores, shape (n,)."""

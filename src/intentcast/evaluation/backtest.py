@@ -11,8 +11,8 @@ from intentcast.config import LearnerConfig
 from intentcast.contracts import Predictions, validate
 from intentcast.errors import RefusedError
 from intentcast.labels import label_snapshots
-from intentcast.propensity import CONTENDERS, STEPS, HorizonModel, Step
-from intentcast.propensity.horizons import predict_horizons
+from intentcast.propensity import CONTENDERS, STEPS, Step
+from intentcast.propensity.horizons import HorizonProbabilities, predict_horizons
 from intentcast.scorecards import Scorecard, score_snapshots
 from intentcast.scorecards.repricing import reprice
 from intentcast.snapshots import as_of_times, build_snapshots, cohort_span
@@ -228,12 +228,11 @@ def _learned(
     converted: Mapping[int, pl.Series],
     fold: int,
 ) -> Iterable[pl.DataFrame]:
-    contenders: dict[str, dict[int, HorizonModel]] = {
-        s: model.step(s) for s in STEPS if s in model.fitted[model.tiers.horizon_days].models
+    fit = model.fitted[model.tiers.horizon_days]
+    told: dict[str, HorizonProbabilities] = {
+        step: predict_horizons(model.step(step), features) for step in STEPS if step in fit.models
     }
-    contenders[CHAMPION] = model.champion
-    for name, models in contenders.items():
-        predicted = predict_horizons(models, features)
+    for name, predicted in {**told, CHAMPION: told[fit.champion]}.items():
         for column, days in enumerate(predicted.horizons_days):
             p = pl.Series(predicted.probabilities[:, column])
             yield _rows(name, test, days, p, p, converted[days], fold)

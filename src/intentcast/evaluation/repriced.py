@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 import polars as pl
 
 from intentcast.errors import RefusedError
@@ -13,7 +12,7 @@ from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.scorecards import Scorecard, score_snapshots
 from intentcast.scorecards.hits import Floats
 from intentcast.scorecards.repricing import Repricing, reprice
-from intentcast.snapshots import account_numbers, build_snapshots
+from intentcast.snapshots import account_numbers, build_snapshots, lead_numbers
 from intentcast.sources import Dataset
 
 
@@ -39,7 +38,7 @@ class LaterLeads:
             b,
             score_b,
             converted=self.converted,
-            leads=self.snapshots["lead_id"].rank("dense").to_numpy().astype(np.int64) - 1,
+            leads=lead_numbers(self.snapshots["lead_id"]),
             accounts=account_numbers(self.snapshots["account_id"]),
             times=self.snapshots["as_of"].dt.timestamp("us").to_numpy(),
             per_time=self.per_time,
@@ -70,7 +69,7 @@ def later_leads(
     return LaterLeads(
         snapshots=snapshots,
         converted=labels.cast(pl.Float64).to_numpy(),
-        per_time=config.capacity.handoffs_per_week * config.cohort.every_days / 7,
+        per_time=config.handoffs_per_time,
     )
 
 

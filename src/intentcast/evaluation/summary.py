@@ -47,10 +47,14 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
         arena.compare(CHAMPION, name) for name in arena.names if name.startswith("scorecard:")
     ]
     headline = _headline(result, paired)
-    by_horizon = {
-        str(days): {name: _metrics(Arena(result, days), name) for name in arena.names}
+    arenas = {
+        days: arena if days == primary else Arena(result, days)
         for days in config.conversion.horizons_days
         if _has_mature(result, days)
+    }
+    by_horizon = {
+        str(days): {name: _metrics(there, name) for name in arena.names}
+        for days, there in arenas.items()
     }
     report: dict[str, Any] = _finite(
         {

@@ -1,6 +1,6 @@
 """Champion and challenger on the newest matured window, each as old as it would have been."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,26 +9,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from intentcast.bundle import Bundle
-from intentcast.config import DatasetConfig, LearnerConfig
+from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
-from intentcast.features import Featurizer
 from intentcast.labels import label_snapshots, matured, was_at_risk
-from intentcast.propensity import HorizonModel
 from intentcast.propensity.margins import Floats
 from intentcast.scorecards import Scorecard, score_snapshots
-from intentcast.scoring import predict
-from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
+from intentcast.scoring import Unpackaged, predict
+from intentcast.snapshots import (
+    account_numbers,
+    as_of_times,
+    build_snapshots,
+    cohort_span,
+    lead_numbers,
+)
 from intentcast.sources import Dataset
-from intentcast.training import fit_model
-
-
-@dataclass(frozen=True)
-class StandIn:
-    """A model that takes a bundle's place in the window."""
-
-    featurizer: Featurizer
-    models: Mapping[int, HorizonModel]
-    config: DatasetConfig
+from intentcast.training import TrainedModel, fit_model
 
 
 @dataclass(frozen=True)
@@ -120,10 +115,7 @@ def gather_evidence(
         say(f"judging the {role}")
         predictor, how = _predictor(role, bundle, dataset, times, window[0], ages[role])
         told.append(how)
-        _, predicted = predict(predictor, dataset, snapshots)
-        column = predicted.horizons_days.index(days)
-        found[role] = predicted.probabilities[:, column]
-    leads = snapshots["lead_id"].rank("dense").cast(pl.Int64) - 1
+        found[role] = predict(predictor, dataset, snapshots)[1].at(days)
     return Evidence(
         first=window[0],
         last=window[-1],
@@ -135,10 +127,10 @@ def gather_evidence(
             for card in scorecards
         },
         converted=label.cast(pl.Float64).to_numpy(),
-        leads=leads.to_numpy(),
+        leads=lead_numbers(snapshots["lead_id"]),
         accounts=account_numbers(snapshots["account_id"]),
         times=snapshots["as_of"].dt.timestamp("us").to_numpy(),
-        per_time=config.capacity.handoffs_per_week * config.cohort.every_days / 7,
+        per_time=config.handoffs_per_time,
         how=tuple(told),
     )
 
@@ -167,27 +159,29 @@ def _predictor(
     times: list[datetime],
     opens: datetime,
     age: timedelta,
-) -> tuple[Bundle | StandIn, str]:
+) -> tuple[Bundle | Unpackaged, str]:
     """Return who predicts in the window for a bundle, and that in words."""
     if _cutoff(bundle) <= opens:
         return bundle, f"{role}: bundle {bundle.version} itself, whose data end before the window"
     known_by = opens - age
     settings = bundle.settings or LearnerConfig()
     whose = f"the settings of bundle {bundle.version}" if bundle.settings else "default settings"
-    try:
-        model = fit_model(
+
+    def fit(known_by: datetime) -> TrainedModel:
+        return fit_model(
             dataset, times=times, known_by=known_by, config=settings, scorecard=bundle.scorecard
         )
+
+    try:
+        model = fit(known_by)
     except RefusedError:
         if not age:
             raise
         # So long before the window there was nothing to learn from: a fresher one is harder to
         # beat.
         known_by = opens
-        model = fit_model(
-            dataset, times=times, known_by=known_by, config=settings, scorecard=bundle.scorecard
-        )
-    stand_in = StandIn(model.featurizer, model.champion, dataset.config)
+        model = fit(known_by)
+    stand_in = Unpackaged(model.featurizer, model.champion, dataset.config)
     return stand_in, (
         f"{role} {bundle.version}: {whose}, trained on what was known before {known_by:%Y-%m-%d}"
     )

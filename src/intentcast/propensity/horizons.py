@@ -30,6 +30,11 @@ class HorizonProbabilities:
     low: Floats
     high: Floats
 
+    def at(self, days: int) -> Floats:
+        """Return the probabilities of one of the horizons, shape (n,)."""
+        out: Floats = self.probabilities[:, self.horizons_days.index(days)]
+        return out
+
 
 def predict_horizons(
     models: Mapping[int, HorizonModel], features: Floats, horizons: Sequence[int] | None = None
@@ -53,7 +58,8 @@ def predict_horizons(
     Raises:
         RefusedError: For a horizon under one day, or longer than the longest that was learnt.
     """
-    known = _at_learnt(models, features)
+    log_odds = _log_odds(models, features)
+    known = _at_learnt(models, features, log_odds)
     if horizons is None or tuple(sorted(set(horizons))) == known.horizons_days:
         return known
     asked = tuple(sorted(set(horizons)))
@@ -65,7 +71,7 @@ def predict_horizons(
                 expected=f"from 1 to {longest} days, the longest that was learnt",
                 next_step="ask for another, or train with a longer conversion.horizons_days",
             )
-    paces = _paces(models, features, (*known.horizons_days, *asked))
+    paces = _paces(models, log_odds, (*known.horizons_days, *asked))
     parts = (sigmoid(known.margins), known.probabilities, known.low, known.high)
     # Before calibration two learners may disagree; their log-odds must not fall between them.
     rising = [np.maximum.accumulate(part, axis=1) for part in parts]
@@ -76,10 +82,12 @@ def predict_horizons(
     return HorizonProbabilities(asked, logit(found[0]), found[1], found[2], found[3])
 
 
-def _at_learnt(models: Mapping[int, HorizonModel], features: Floats) -> HorizonProbabilities:
+def _at_learnt(
+    models: Mapping[int, HorizonModel], features: Floats, log_odds: Mapping[int, Floats]
+) -> HorizonProbabilities:
     horizons = tuple(sorted(models))
     margins, p, low, high = [], [], [], []
-    for days, margin in _margins(models, features).items():
+    for days, margin in _margins(models, features, log_odds).items():
         calibrator = models[days].calibrator
         ends = calibrator.interval(margin)
         margins.append(margin)
@@ -98,19 +106,24 @@ def _hazard_of(model: HorizonModel) -> HazardAt | None:
     return learner if isinstance(learner, HazardAt) else None
 
 
-def _margins(models: Mapping[int, HorizonModel], features: Floats) -> dict[int, Floats]:
-    """Return each horizon's log-odds; one hazard model that serves several is asked once."""
-    log_odds: dict[int, Floats] = {}
+def _log_odds(models: Mapping[int, HorizonModel], features: Floats) -> dict[int, Floats]:
+    """Return each hazard model's answer by its identity; one that serves several is asked once."""
+    found = [at.hazard for model in models.values() if (at := _hazard_of(model))]
+    hazards = {id(hazard): hazard for hazard in found}
+    return {key: hazard.log_odds(features) for key, hazard in hazards.items()}
+
+
+def _margins(
+    models: Mapping[int, HorizonModel], features: Floats, log_odds: Mapping[int, Floats]
+) -> dict[int, Floats]:
+    """Return each horizon's log-odds, given those of the hazard models."""
     out = {}
     for days, model in sorted(models.items()):
         at = _hazard_of(model)
         if at is None:
             out[days] = model.learner.margins(features)
             continue
-        key = id(at.hazard)
-        if key not in log_odds:
-            log_odds[key] = at.hazard.log_odds(features)
-        of_hazard = at.hazard.margins_at(log_odds[key], at.days)
+        of_hazard = at.hazard.margins_at(log_odds[id(at.hazard)], at.days)
         if isinstance(model.learner, BlendModel):
             of_hazard = model.learner.blend(features, of_hazard)
         out[days] = of_hazard
@@ -118,14 +131,13 @@ def _margins(models: Mapping[int, HorizonModel], features: Floats) -> dict[int, 
 
 
 def _paces(
-    models: Mapping[int, HorizonModel], features: Floats, days: Sequence[int]
+    models: Mapping[int, HorizonModel], log_odds: Mapping[int, Floats], days: Sequence[int]
 ) -> dict[int, Floats]:
     """Return L of `predict_horizons` at some days, each of shape (n,), or (1,) for time itself."""
     at = _hazard_of(models[max(models)])
     if at is None:
         return {d: np.array([float(d)]) for d in days}
-    log_odds = at.hazard.log_odds(features)
-    return {d: at.hazard.cumulative(log_odds, d) for d in days}
+    return {d: at.hazard.cumulative(log_odds[id(at.hazard)], d) for d in days}
 
 
 def _between(p: Floats, horizons: Sequence[int], paces: Mapping[int, Floats], days: int) -> Floats:
