@@ -72,6 +72,7 @@ def followed_of(rows, edges=EDGES):
         leads=rows.clusters,
         clusters=rows.clusters,
         edges_days=edges,
+        delay_us=rows.delay_us,
     )
 
 
@@ -216,6 +217,36 @@ def test_a_horizon_that_ends_exactly_at_the_slice_still_teaches():
     assert fitted.champion == "logistic"
     expected = alone.margins(rows.features[rows.times >= START])
     assert fitted.out_of_sample.margins.tobytes() == expected.tobytes()
+
+
+def test_labels_that_the_source_had_not_told_when_a_window_opened_do_not_reach_its_predictions():
+    """Of the snapshots five weeks before, the 30 days are over and the six days' delay is not."""
+    rows = replace(drawn(), delay_us=6 * DAY_US)
+    is_untold = rows.times == START - 35 * DAY_US
+    rng = np.random.default_rng(3)
+    flipped = np.where(
+        is_untold & (rng.random(len(rows)) < 0.3), 1 - rows.converted, rows.converted
+    )
+    assert (flipped != rows.converted).sum() > 20
+    one, other = (fit_ladder(r, config()) for r in (rows, replace(rows, converted=flipped)))
+    assert one.champion == other.champion == "logistic"
+    assert one.out_of_sample.margins.tobytes() == other.out_of_sample.margins.tobytes()
+    punctual = (
+        fit_ladder(replace(rows, converted=y, delay_us=0), config(), contenders=())
+        for y in (rows.converted, flipped)
+    )
+    assert len({fitted.out_of_sample.margins.tobytes() for fitted in punctual}) == 2
+
+
+@pytest.mark.parametrize("delay_days", [0, 2, 6])
+def test_the_regression_and_the_hazard_model_know_the_same_horizons_at_any_instant(delay_days):
+    rows = replace(drawn(n_accounts=3), delay_us=delay_days * DAY_US)
+    followed = followed_of(rows)
+    for days in range(-1, 200):
+        instant = days * DAY_US
+        known = followed.censored_at(instant)
+        over = known.times[known.n_over == known.n_intervals]
+        np.testing.assert_array_equal(rows.times[rows.over_by(instant)], over)
 
 
 def test_probabilities_are_the_same_bits_alone_and_in_a_batch(climbed):

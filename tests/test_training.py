@@ -12,7 +12,7 @@ from intentcast.errors import RefusedError
 from intentcast.propensity import LADDER, STEPS, interval_edges
 from intentcast.snapshots import account_numbers
 from intentcast.sources import load_dataset
-from intentcast.training import fit_model
+from intentcast.training import fit_model, training_set
 from tests.fixtures_world import (
     CONFIG,
     HORIZONS,
@@ -131,6 +131,15 @@ def test_what_becomes_known_later_is_not_learnt_from():
     )
     assert len(past.events) < 0.8 * len(data.events)
     assert same(early(), fit(past))
+
+
+def test_rows_and_follow_up_carry_the_delay_of_the_outcomes():
+    delays = world().config.source_delay_hours.model_copy(update={"outcomes": 36.0})
+    late = replace(world(), config=world().config.model_copy(update={"source_delay_hours": delays}))
+    known = training_set(late, times=world_times(), known_by=EARLY, config=CONFIG)
+    hours = {round(part.delay_us / 3.6e9) for part in (*known.rows.values(), known.followed)}
+    assert hours == {36}
+    assert all(part.over_by(int(EARLY.timestamp() * 1e6)).all() for part in known.rows.values())
 
 
 def test_words_and_levels_that_appear_later_are_in_no_vocabulary():

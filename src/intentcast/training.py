@@ -145,7 +145,8 @@ def training_set(
         dataset,
     )
     rows = {
-        days: _training_rows(label, snapshots, features, days) for days, label in labels.items()
+        days: _training_rows(label, snapshots, features, days, dataset)
+        for days, label in labels.items()
     }
     positions = {
         days: np.flatnonzero(label.is_not_null().to_numpy()) for days, label in labels.items()
@@ -218,7 +219,11 @@ def _where(at_risk: pl.Series, label: pl.Series) -> pl.Series:
 
 
 def _training_rows(
-    label: pl.Series, snapshots: pl.DataFrame, features: FeatureMatrix, days: int
+    label: pl.Series,
+    snapshots: pl.DataFrame,
+    features: FeatureMatrix,
+    days: int,
+    dataset: Dataset,
 ) -> TrainingRows:
     known = label.is_not_null().to_numpy()
     return TrainingRows(
@@ -228,6 +233,7 @@ def _training_rows(
         times=snapshots["as_of"].dt.timestamp("us").to_numpy()[known],
         clusters=account_numbers(snapshots["account_id"])[known],
         horizon_days=days,
+        delay_us=_delay_us(dataset),
     )
 
 
@@ -250,8 +256,12 @@ def _followed(
         leads=account_numbers(snapshots["lead_id"]),
         clusters=account_numbers(snapshots["account_id"]),
         edges_days=edges,
-        delay_us=round(dataset.config.source_delay_hours.outcomes * 3_600_000_000),
+        delay_us=_delay_us(dataset),
     )
+
+
+def _delay_us(dataset: Dataset) -> int:
+    return round(dataset.config.source_delay_hours.outcomes * 3_600_000_000)
 
 
 def _thinned(snapshots: pl.DataFrame, *, every: int) -> pl.DataFrame:

@@ -14,7 +14,6 @@ As JSON (`check --json`, key `leakage`): `dataset`, `horizon_days`, `n_snapshots
 `findings[]` of `kind`, `name`, `verdict`, `evidence`, `figures`.
 """
 
-import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from intentcast.errors import InputError, RefusedError
-from intentcast.evaluation.leakage_measures import figures_of, measure_columns
+from intentcast.evaluation.leakage_measures import figures_of, finite, measure_columns
 from intentcast.evaluation.leakage_records import record_findings
 from intentcast.evaluation.leakage_rows import audit_rows
 from intentcast.evaluation.leakage_timing import OFFSETS_DAYS
@@ -105,8 +104,8 @@ class LeakageAudit:
             "n_converted": self.n_converted,
             "share_audited": self.share_audited,
             "note": self.note or None,
-            "average_precision": _finite(self.average_precision),
-            "average_precision_one_day_ahead": _finite(self.average_precision_ahead),
+            "average_precision": finite(self.average_precision),
+            "average_precision_one_day_ahead": finite(self.average_precision_ahead),
             "offsets_days": list(OFFSETS_DAYS),
             "findings": [found.to_json() for found in self.findings],
         }
@@ -163,7 +162,3 @@ def audit_leakage(
         average_precision_ahead=found[1],
         note=note,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -80,15 +80,17 @@ class ColumnReader:
     Args:
         dataset: Its attributes, events and channels are what is audited.
         snapshots: `lead_id`, `account_id`, `as_of`: what bins are made of.
+        events: `people_events` of the leads.
         leads: Every lead that will be asked of, sorted.
     """
 
-    def __init__(self, dataset: Dataset, snapshots: pl.DataFrame, leads: pl.Series) -> None:
+    def __init__(
+        self, dataset: Dataset, snapshots: pl.DataFrame, events: pl.DataFrame, leads: pl.Series
+    ) -> None:
         self._dataset = dataset
         attributes = dataset.config.attributes
         self._names = (*attributes.numeric, *attributes.categorical)
         dated = set(dataset.attribute_changes["attribute"].unique().to_list())
-        events = people_events(dataset, leads)
         self.counts: dict[Kind, GroupCounts] = {}
         self.columns = [Column("attribute", name, name in dated) for name in self._names]
         kinds: tuple[tuple[Kind, str], ...] = (("event type", "event_type"), ("channel", "channel"))

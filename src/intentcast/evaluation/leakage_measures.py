@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.evaluation.leakage_columns import Column, ColumnReader, Kind
+from intentcast.evaluation.leakage_columns import Column, ColumnReader, Kind, people_events
 from intentcast.evaluation.leakage_model import lost_without, together
 from intentcast.evaluation.leakage_rows import AuditRows
 from intentcast.evaluation.leakage_signals import (
@@ -21,8 +21,10 @@ from intentcast.evaluation.leakage_signals import (
 from intentcast.evaluation.leakage_timing import (
     EventStudy,
     change_study,
+    event_gaps,
     event_studies,
     known_around,
+    outcome_ends,
     tells_when,
 )
 from intentcast.evaluation.leakage_verdicts import Measured
@@ -49,30 +51,33 @@ def measure_columns(
     Returns:
         One entry per column; average precision as of the snapshots, and one day later.
     """
-    reader = ColumnReader(dataset, rows.snapshots, rows.leads)
+    events = people_events(dataset, rows.leads)
+    reader = ColumnReader(dataset, rows.snapshots, events, rows.leads)
     columns = reader.columns
+    say(f"leakage audit of {len(columns)} columns on {len(rows.snapshots):,} snapshots")
+    if not columns:
+        return [], (float("nan"), float("nan"))
     bins = reader.bins(rows.snapshots)
     ahead = reader.bins(rows.ahead())
     present = reader.bins(rows.present)
     present_accounts = account_numbers(rows.present["account_id"])
-    say(f"leakage audit of {len(columns)} columns on {len(rows.snapshots):,} snapshots")
+    gaps = event_gaps(dataset, events)
+    is_recurring = dataset.config.conversion.recurring
     studies: dict[Column, EventStudy] = {}
     for kind, counts in reader.counts.items():
         mine = [column for column in columns if column.kind == kind]
-        found = event_studies(dataset, rows, counts, mine)
+        found = event_studies(rows, counts, mine, gaps, is_recurring=is_recurring)
         studies |= {column: found[column.name] for column in mine}
     usual = _usual_at_outcome(studies)
     attributes = [column.name for column in columns if column.kind == "attribute"]
     fills = known_around(dataset, rows, attributes)
+    ends = outcome_ends(dataset)
     y, clusters = rows.converted, rows.clusters
     rates = [bin_rates(row, y, clusters) for row in bins]
     rates_ahead = [bin_rates(row, y, clusters) for row in ahead]
     table = np.array([rate.of_row for rate in rates])
     table_ahead = np.array([rate.of_row for rate in rates_ahead])
-    if not columns:
-        return [], (float("nan"), float("nan"))
-    lost = lost_without(table, y, clusters)
-    whole = together(table, y, clusters), together(table_ahead, y, clusters)
+    lost, whole = lost_without(table, y, clusters)
     out = []
     for j, column in enumerate(columns):
         is_attribute = column.kind == "attribute"
@@ -95,15 +100,15 @@ def measure_columns(
                 average_precision_lost=float(lost[j]),
                 study=studies.get(column),
                 usual_at_outcome=usual[column.kind] if not is_attribute else 0.0,
-                changes=change_study(dataset, column.name)
+                changes=change_study(dataset, ends, column.name)
                 if is_attribute and column.is_dated
                 else None,
                 known_around=fills[column.name] if is_attribute else None,
-                tells_when=tells_when(dataset, column.name) if is_attribute else None,
-                recurring=dataset.config.conversion.recurring,
+                tells_when=tells_when(dataset, ends, column.name) if is_attribute else None,
+                recurring=is_recurring,
             )
         )
-    return out, whole
+    return out, (whole, together(table_ahead, y, clusters))
 
 
 def _still(
@@ -161,37 +166,38 @@ def figures_of(seen: Measured) -> dict[str, Any]:
     """Return a column's figures as JSON values; None for what the data do not define."""
     study, changes, when = seen.study, seen.changes, seen.tells_when
     figures: dict[str, Any] = {
-        "auc": _finite(seen.auc.value),
-        "auc_low": _finite(seen.auc.low),
-        "auc_high": _finite(seen.auc.high),
-        "auc_gain_one_day_ahead": _finite(seen.gain_ahead),
-        "known_converters": _finite(seen.known),
-        "known_others": _finite(seen.known_others),
-        "known_present": _finite(seen.known_present),
-        "signal_left_in_present": _finite(seen.still_there.value),
-        "signal_left_low": _finite(seen.still_there.low),
-        "signal_left_high": _finite(seen.still_there.high),
+        "auc": finite(seen.auc.value),
+        "auc_low": finite(seen.auc.low),
+        "auc_high": finite(seen.auc.high),
+        "auc_gain_one_day_ahead": finite(seen.gain_ahead),
+        "known_converters": finite(seen.known),
+        "known_others": finite(seen.known_others),
+        "known_present": finite(seen.known_present),
+        "signal_left_in_present": finite(seen.still_there.value),
+        "signal_left_low": finite(seen.still_there.low),
+        "signal_left_high": finite(seen.still_there.high),
         "accounts_with_surest_value": seen.certain[1],
         "accounts_of_them_converted": seen.certain[0],
-        "average_precision_lost": _finite(seen.average_precision_lost),
+        "average_precision_lost": finite(seen.average_precision_lost),
         "is_dated": seen.column.is_dated,
     }
     if study:
         figures |= {
-            "per_week_around_conversion": [_finite(x) for x in study.per_week],
-            "per_week_others": [_finite(x) for x in study.others_per_week],
-            "had_a_day_before": _finite(study.has_day_before),
-            "had_a_day_after": _finite(study.has_day_after),
-            "share_at_conversion": _finite(study.at_outcome),
+            "per_week_around_conversion": [finite(x) for x in study.per_week],
+            "per_week_others": [finite(x) for x in study.others_per_week],
+            "had_a_day_before": finite(study.has_day_before),
+            "had_a_day_after": finite(study.has_day_after),
+            "share_at_conversion": finite(study.at_outcome),
         }
     if changes:
         figures |= {"share_changed_after_outcome": changes.after_outcome}
     if seen.known_around:
-        figures |= {"known_around_conversion": [_finite(x) for x in seen.known_around]}
+        figures |= {"known_around_conversion": [finite(x) for x in seen.known_around]}
     if when:
-        figures |= {"correlation_with_outcome_date": _finite(when[0])}
+        figures |= {"correlation_with_outcome_date": finite(when[0])}
     return figures
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return a figure as a JSON value: None where it is not finite."""
     return value if math.isfinite(value) else None

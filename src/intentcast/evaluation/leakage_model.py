@@ -33,12 +33,15 @@ def together(rates: Floats, converted: Floats, clusters: Ints) -> float:
     return average_precision(converted, margins)
 
 
-def lost_without(rates: Floats, converted: Floats, clusters: Ints) -> Floats:
-    """Return the average precision that removing each column costs, shape (n_columns,).
+def lost_without(rates: Floats, converted: Floats, clusters: Ints) -> tuple[Floats, float]:
+    """Return the average precision that removing each column costs, and that of all, `together`.
 
     A logistic regression on the columns' log-odds, ridge 10 on the standardised scale, is fitted on
     half of the accounts and judged on the other, both ways; then again without each column. What a
     column shares with others is not lost with it, so a small loss does not clear it.
+
+    Returns:
+        Losses of shape (n_columns,); the average precision of all columns.
     """
     n_columns = len(rates)
     margins = np.empty((n_columns + 1, len(converted)))
@@ -53,7 +56,8 @@ def lost_without(rates: Floats, converted: Floats, clusters: Ints) -> Floats:
                 less = _newton(learnt[:, rest], y, beta[rest], _STEPS_FROM_NEAR)
                 margins[column, test] = judged[:, rest] @ less
     whole = average_precision(converted, margins[-1])
-    return np.array([whole - average_precision(converted, m) for m in margins[:-1]])
+    losses = np.array([whole - average_precision(converted, m) for m in margins[:-1]])
+    return losses, whole
 
 
 def _folds(clusters: Ints) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:

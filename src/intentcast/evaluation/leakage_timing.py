@@ -1,13 +1,13 @@
 """How columns move around the outcome: occurrences by days to it, and values changed after it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
-from intentcast.evaluation.leakage_columns import Column, GroupCounts, people_events
+from intentcast.evaluation.leakage_columns import Column, GroupCounts
 from intentcast.evaluation.leakage_rows import AuditRows
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset, as_text
@@ -39,20 +39,21 @@ class EventStudy:
     known_first: float
 
 
-def event_studies(
-    dataset: Dataset, rows: AuditRows, counts: GroupCounts, columns: list[Column]
-) -> dict[str, EventStudy]:
-    """Return the study of each event type or channel, all of one kind."""
-    if not columns:
-        return {}
-    kind = columns[0].kind
-    source = "event_type" if kind == "event type" else "channel"
-    events = people_events(dataset, rows.leads)
+def event_gaps(dataset: Dataset, events: pl.DataFrame) -> pl.DataFrame:
+    """Return `event_type` and `channel` of events, and how they lie to the lead's nearest win.
+
+    Returns:
+        Also `is_near`, within a day of the win (where wins recur, in the day before it), and
+        `is_first`: near, and known an hour or more before the win was.
+    """
     wins = dataset.outcomes.filter(
         pl.col("outcome").is_in(dataset.config.conversion.outcomes)
     ).select("lead_id", won_at="occurred_at", won_known_at="known_at")
-    gap = (
-        events.select("lead_id", "occurred_at", "known_at", group=source)
+    latest = -timedelta(microseconds=1) if dataset.config.conversion.recurring else _DAY
+    is_near = (pl.col("occurred_at") - pl.col("won_at")).is_between(-_DAY, latest)
+    is_known_first = pl.col("known_at") + _HOUR <= pl.col("won_known_at")
+    return (
+        events.select("lead_id", "occurred_at", "known_at", "event_type", "channel")
         .sort("occurred_at", maintain_order=True)
         .join_asof(
             wins.sort("won_at", maintain_order=True),
@@ -62,20 +63,44 @@ def event_studies(
             strategy="nearest",
             check_sortedness=False,
         )
-        .with_columns(gap=pl.col("occurred_at") - pl.col("won_at"))
+        .with_columns(is_near=is_near.fill_null(value=False))
+        .select(
+            "event_type",
+            "channel",
+            "is_near",
+            is_first=pl.col("is_near") & is_known_first,
+        )
     )
-    recurring = dataset.config.conversion.recurring
-    latest = -timedelta(microseconds=1) if recurring else _DAY
-    near = pl.col("gap").is_between(-_DAY, latest).fill_null(value=False)
-    is_first = near & (pl.col("known_at") + _HOUR <= pl.col("won_known_at"))
-    shares = gap.group_by("group").agg(n=pl.len(), near=near.sum(), first=is_first.sum())
+
+
+def event_studies(
+    rows: AuditRows,
+    counts: GroupCounts,
+    columns: list[Column],
+    gaps: pl.DataFrame,
+    *,
+    is_recurring: bool,
+) -> dict[str, EventStudy]:
+    """Return the study of each event type or channel, all of one kind.
+
+    Args:
+        rows: What is audited.
+        counts: Of the kind.
+        columns: All of one kind.
+        gaps: `event_gaps`.
+        is_recurring: Whether conversions recur.
+    """
+    if not columns:
+        return {}
+    source = "event_type" if columns[0].kind == "event type" else "channel"
+    shares = gaps.group_by(source).agg(pl.len(), pl.col("is_near").sum(), pl.col("is_first").sum())
     by_group = {group: (n, k, m) for group, n, k, m in shares.iter_rows()}
     out = {}
     for column in columns:
         n, k, m = by_group[column.name]
         at_win = _counts(counts, column.name, rows.conversions)
         elsewhere = _counts(counts, column.name, rows.others)
-        after = OFFSETS_DAYS.index(0 if recurring else 1)
+        after = OFFSETS_DAYS.index(0 if is_recurring else 1)
         out[column.name] = EventStudy(
             per_week=_per_week(at_win),
             others_per_week=_per_week(elsewhere),
@@ -126,26 +151,36 @@ class ChangeStudy:
     at_conversion: float
 
 
-def change_study(dataset: Dataset, attribute: str) -> ChangeStudy:
-    """Return how an attribute's recorded changes lie to the outcome."""
+def outcome_ends(dataset: Dataset) -> dict[str, pl.DataFrame]:
+    """Return when leads and accounts came to an end, by `lead_id` and by `account_id`.
+
+    Returns:
+        Frames of `entity_id`, `ended_at` (the first conversion or closing), and `won_at` and
+        `won_known_at` (the first conversion; null without one).
+    """
+    conversion = dataset.config.conversion
+    is_win = pl.col("outcome").is_in(conversion.outcomes)
+    ended = dataset.outcomes.filter(is_win | pl.col("outcome").is_in(conversion.closing)).join(
+        dataset.leads.select("lead_id", "account_id"), on="lead_id"
+    )
+    return {
+        key: ended.group_by(entity_id=key).agg(
+            ended_at=pl.col("occurred_at").min(),
+            won_at=pl.col("occurred_at").filter(is_win).min(),
+            won_known_at=pl.col("known_at").filter(is_win).min(),
+        )
+        for key in ("lead_id", "account_id")
+    }
+
+
+def change_study(dataset: Dataset, ends: Mapping[str, pl.DataFrame], attribute: str) -> ChangeStudy:
+    """Return how an attribute's recorded changes lie to the outcome, given `outcome_ends`."""
     is_lead = attribute in dataset.leads.columns
     key, table = ("lead_id", dataset.leads) if is_lead else ("account_id", dataset.accounts)
     changes = dataset.attribute_changes.filter(
         (pl.col("attribute") == attribute) & (pl.col("entity") == key.removesuffix("_id"))
     ).with_columns(as_text("value", pl.String()).alias("value"))
-    conversion = dataset.config.conversion
-    is_win = pl.col("outcome").is_in(conversion.outcomes)
-    ends = (
-        dataset.outcomes.filter(is_win | pl.col("outcome").is_in(conversion.closing))
-        .join(dataset.leads.select("lead_id", "account_id"), on="lead_id")
-        .group_by(pl.col(key).alias("entity_id"))
-        .agg(
-            ended_at=pl.col("occurred_at").min(),
-            won_at=pl.col("occurred_at").filter(is_win).min(),
-            won_known_at=pl.col("known_at").filter(is_win).min(),
-        )
-    )
-    dated = changes.join(ends, on="entity_id")
+    dated = changes.join(ends[key], on="entity_id")
     near = dated.filter(
         (pl.col("recorded_at") - pl.col("won_at")).is_between(-_DAY, _DAY)
         & (pl.col("recorded_at") + _HOUR <= pl.col("won_known_at"))
@@ -190,7 +225,9 @@ def known_around(
     return {name: tuple(share[name][0] for share in shares) for name in attributes}
 
 
-def tells_when(dataset: Dataset, attribute: str) -> tuple[float, int]:
+def tells_when(
+    dataset: Dataset, ends: Mapping[str, pl.DataFrame], attribute: str
+) -> tuple[float, int]:
     """Return how far an attribute's digits rise with the date of the outcome, and from how many.
 
     The partial rank correlation (Spearman) of the number that the value's digits make with the
@@ -198,10 +235,14 @@ def tells_when(dataset: Dataset, attribute: str) -> tuple[float, int]:
     number rises with creation and has no more to tell; one given out on the win has. Of all leads
     with an outcome and of converters alone, the stronger.
 
+    Args:
+        dataset: To audit.
+        ends: `outcome_ends`.
+        attribute: Which.
+
     Returns:
         Correlation in [−1, 1], NaN from fewer than 30 leads or from fewer than 10 values; n leads.
     """
-    conversion = dataset.config.conversion
     key = "lead_id" if attribute in dataset.leads.columns else "account_id"
     table = dataset.leads if key == "lead_id" else dataset.accounts
     text = as_text(attribute, table.schema[attribute])
@@ -209,20 +250,14 @@ def tells_when(dataset: Dataset, attribute: str) -> tuple[float, int]:
         # Beyond 18 digits a number is no longer told from its neighbour.
         text = text.str.replace_all(r"\D", "").str.head(18)
     values = table.select(key, text.cast(pl.Float64, strict=False).alias("number"))
-    is_win = pl.col("outcome").is_in(conversion.outcomes)
-    ends = (
-        dataset.outcomes.filter(is_win | pl.col("outcome").is_in(conversion.closing))
-        .group_by("lead_id")
-        .agg(ended_at=pl.col("occurred_at").min(), is_won=is_win.any())
-    )
     ended = (
         dataset.leads.select("lead_id", "account_id", "created_at")
-        .join(ends, on="lead_id")
+        .join(ends["lead_id"], left_on="lead_id", right_on="entity_id")
         .join(values, on=key)
         .drop_nulls("number")
         .filter(pl.col("number").is_finite())
     )
-    found = [_partial_rank(part) for part in (ended, ended.filter("is_won"))]
+    found = [_partial_rank(part) for part in (ended, ended.drop_nulls("won_at"))]
     return max(found, key=lambda one: (abs(one[0]) if one[0] == one[0] else -1.0, one[1]))
 
 

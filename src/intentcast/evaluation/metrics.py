@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from intentcast.propensity.calibration import fit_platt
-from intentcast.propensity.margins import logit
+from intentcast.propensity.margins import logit, losses
 
 Floats = NDArray[np.float64]
-_SMALLEST = 1e-15
+SMALLEST = 1e-15
 
 
 class CalibrationBin(NamedTuple):
@@ -94,8 +94,7 @@ def brier_skill(converted: ArrayLike, probability: ArrayLike, *, reference: Arra
 def log_loss(converted: ArrayLike, probability: ArrayLike) -> float:
     """Return −mean(y·log p + (1−y)·log(1−p)), in nats: a proper score; p is kept off 0 and 1."""
     y, p = _pair(converted, probability)
-    q = np.clip(p, _SMALLEST, 1.0 - _SMALLEST)
-    return float(-np.mean(y * np.log(q) + (1.0 - y) * np.log(1.0 - q))) if len(y) else float("nan")
+    return float(losses(p, y, smallest=SMALLEST).mean()) if len(y) else float("nan")
 
 
 def calibration_line(converted: ArrayLike, probability: ArrayLike) -> CalibrationLine:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from intentcast.evaluation.capacity import handed_over
 from intentcast.evaluation.compare import compare_paired
-from intentcast.evaluation.metrics import log_loss
+from intentcast.evaluation.metrics import SMALLEST, log_loss
 from intentcast.gate.evidence import Evidence
 from intentcast.gate.settings import GateSettings
 from intentcast.propensity.calibration import fit_platt, platt_covariance
-from intentcast.propensity.margins import Floats, logit
+from intentcast.propensity.margins import Floats, logit, losses
 
-_SMALLEST = 1e-15
 _Z95 = 1.959963984540054
 
 
@@ -102,7 +101,9 @@ def _log_loss(evidence: Evidence, champion: Floats, settings: GateSettings) -> C
     independent and enough of them for the normal bound.
     """
     y = evidence.converted
-    difference = _losses(evidence.challenger, y) - _losses(champion, y)
+    difference = losses(evidence.challenger, y, smallest=SMALLEST) - losses(
+        champion, y, smallest=SMALLEST
+    )
     mean, error = clustered_mean(difference, evidence.accounts)
     z = NormalDist().inv_cdf(settings.confidence)
     theirs = log_loss(y, champion)
@@ -215,12 +216,6 @@ def _rules(evidence: Evidence, name: str, seed: int) -> Check:
         f"{paired.handoffs:.0f} hand-offs each ({low:+.0f} to {high:+.0f}): {paired.verdict}",
         {"challenger": paired.conversions_a, "rules": paired.conversions_b},
     )
-
-
-def _losses(p: Floats, y: Floats) -> Floats:
-    q = np.clip(p, _SMALLEST, 1.0 - _SMALLEST)
-    out: Floats = -(y * np.log(q) + (1.0 - y) * np.log(1.0 - q))
-    return out
 
 
 def clustered_mean(values: Floats, clusters: NDArray[np.int64]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from intentcast.propensity.isotonic import between_knots, centred_isotonic, isotonic_widths
 from intentcast.propensity.logit_maps import beta_design, fit_map, map_covariance, platt_design
-from intentcast.propensity.margins import Floats, sigmoid
+from intentcast.propensity.margins import SMALLEST, Floats, losses, sigmoid
 
 # The simplest first: a later one has to do clearly better.
 Kind = Literal["none", "platt", "beta", "isotonic"]
@@ -258,20 +258,15 @@ def _clearly_best(
     earlier = times < distinct[len(distinct) // 2] if has_times else clusters % 2 == 0
     if not all(0 < converted[half].sum() < half.sum() for half in (earlier, ~earlier)):
         return "none"
-    losses = {}
+    loss = {}
     for kind in candidates:
         fitted = _fitted(kind, margins[earlier], converted[earlier], clusters[earlier])
-        losses[kind] = _losses(fitted.probabilities(margins[~earlier]), converted[~earlier])
-    best = min(candidates, key=lambda kind: float(losses[kind].sum()))
+        p = fitted.probabilities(margins[~earlier])
+        loss[kind] = losses(p, converted[~earlier], smallest=SMALLEST)
+    best = min(candidates, key=lambda kind: float(loss[kind].sum()))
     _, group = np.unique(clusters[~earlier], return_inverse=True)
     for kind in candidates:
-        gains = np.bincount(group, weights=losses[kind] - losses[best])
+        gains = np.bincount(group, weights=loss[kind] - loss[best])
         if float(gains.sum()) <= float(np.sqrt((gains * gains).sum())):
             return kind
     return best
-
-
-def _losses(p: Floats, converted: Floats) -> Floats:
-    q = np.clip(p, 1e-6, 1.0 - 1e-6)
-    out: Floats = -(converted * np.log(q) + (1.0 - converted) * np.log(1.0 - q))
-    return out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.propensity.margins import Floats
+from intentcast.propensity.margins import Floats, margin_losses
 
 # Beyond so many times the conversions of today, a number would only pretend to be known.
 _FARTHEST = 100.0
@@ -59,7 +59,7 @@ def choose(
         clusters: Account numbers, shape (n,).
         n_converted: Conversions in training, from which more are counted.
     """
-    losses = {step: np.logaddexp(0.0, m) - converted * m for step, m in margins.items()}
+    losses = {step: margin_losses(m, converted) for step, m in margins.items()}
     mean = {step: float(loss.mean()) for step, loss in losses.items()}
     steps = list(margins)
     best = min(steps, key=lambda step: (mean[step], steps.index(step)))

@@ -6,18 +6,19 @@ never falling as the horizon grows, and a snapshot whose horizon is not over sti
 intervals that are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intentcast.config import BoosterSettings, HazardSettings
 from intentcast.errors import RefusedError
 from intentcast.propensity.booster import BoosterModel, fit_booster
 from intentcast.propensity.margins import Floats, sigmoid
-from intentcast.propensity.periods import Followed, Periods, expand, sampled
+from intentcast.propensity.periods import Followed, Integers, Periods, expand, sampled
 
 INTERVAL = "hazard.interval.any.number"
 # Rows of a matrix that is made for one call of LightGBM: bounds memory, changes no number.
@@ -106,11 +107,13 @@ class HazardModel:
         out: Floats = np.clip((days - edges[:-1]) / np.diff(edges), 0.0, 1.0)
         return out
 
-    def _blocks(self, features: Floats) -> "Sequence[tuple[int, Floats]]":
-        """Return the start of each block of rows, and its rows once per interval."""
+    def _blocks(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+        """Yield the start of each block of rows, and its rows once per interval."""
         n = len(self.baseline)
         size = max(1, _BLOCK // n)
-        return _Blocks(features, n, size)
+        for start in range(0, len(features), size):
+            rows = np.arange(start, min(start + size, len(features)))
+            yield start, _with_interval(features, rows.repeat(n), np.tile(np.arange(n), len(rows)))
 
     def to_json(self) -> dict[str, Any]:
         """Return what is not in the text as JSON values."""
@@ -132,27 +135,16 @@ class HazardModel:
         return cls(text, edges, baseline)
 
 
-class _Blocks(Sequence[tuple[int, Floats]]):
-    """Blocks of rows, each row once per interval with the interval's number last."""
+def _with_interval(features: NDArray[Any], row: Integers, interval: Integers) -> NDArray[Any]:
+    """Return some rows of the features, each with the number of an interval last.
 
-    def __init__(self, features: Floats, n_intervals: int, size: int) -> None:
-        self._features, self._n, self._size = features, n_intervals, size
-
-    def __len__(self) -> int:
-        return -(-len(self._features) // self._size)
-
-    def __getitem__(self, number: Any) -> Any:
-        if number >= len(self):
-            raise IndexError
-        start = number * self._size
-        rows = self._features[start : start + self._size]
-        return start, _with_interval(np.repeat(rows, self._n, axis=0), np.arange(self._n))
-
-
-def _with_interval(features: Any, interval: Any) -> Any:
-    out = np.empty((len(features), features.shape[1] + 1), dtype=features.dtype)
-    out[:, :-1] = features
-    out.reshape(-1, out.shape[1])[:, -1] = np.resize(interval, len(out))
+    Filled in block by block: beside the matrix itself no copy of it is made.
+    """
+    out = np.empty((len(row), features.shape[1] + 1), dtype=features.dtype)
+    for start in range(0, len(row), _BLOCK):
+        here = slice(start, start + _BLOCK)
+        out[here, :-1] = features[row[here]]
+    out[:, -1] = interval
     return out
 
 
@@ -199,7 +191,7 @@ def fit_hazard(
     periods = expand(followed, lead_weight=settings.lead_weight)
     periods = sampled(periods, followed, max_rows=settings.max_rows, seed=seed)
     start = _baseline(periods, followed.edges_days)
-    matrix = _with_interval(followed.features[periods.row], periods.interval)
+    matrix = _with_interval(followed.features, periods.row, periods.interval)
     model = fit_booster(
         matrix,
         periods.converted,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,9 +14,9 @@ from intentcast.propensity.blend import blended
 from intentcast.propensity.booster import BoosterModel, fit_booster, load_lightgbm
 from intentcast.propensity.hazard import HazardAt, HazardModel, fit_hazard
 from intentcast.propensity.logistic import LogisticModel, fit_logistic
-from intentcast.propensity.margins import Floats, level_shift
+from intentcast.propensity.margins import Floats, level_shift, margin_losses
 from intentcast.propensity.periods import Followed
-from intentcast.propensity.rows import TrainingRows, Window, account_groups
+from intentcast.propensity.rows import N_GROUPS, TrainingRows, Window, account_groups
 from intentcast.propensity.steps import Step
 
 
@@ -69,7 +69,7 @@ class Fits:
         for window in judged.windows:
             self.begin("before", window.start)
         if not judged.windows:
-            for group in range(len(account_groups(judged.rows))):
+            for group in range(N_GROUPS):
                 self.begin("without", group)
         if refit:
             self.begin("all", 0)
@@ -89,7 +89,7 @@ class Fits:
         if kind == "before":
             known = known.censored_at(number)
         elif kind == "without":
-            known = known.where(known.clusters % 5 != number)
+            known = known.where(~account_groups(known.clusters)[number])
         return fit_hazard(
             known,
             booster=self.config.booster,
@@ -116,38 +116,13 @@ class Judged:
 
     def out_of_sample(self, fit: Callable[[TrainingRows], HasMargins]) -> Floats:
         """Return log-odds at `positions`, each from a fit that had not seen the row."""
-        if self.windows:
-            return np.concatenate(
-                [
-                    fit(self.rows.where(self.rows.over_by(w.start))).margins(self._within(w))
-                    for w in self.windows
-                ]
-            )
-        margins = np.zeros(len(self.rows))
-        for held_out in account_groups(self.rows):
-            if not held_out.any():
-                continue
-            others = self.rows.where(~held_out)
-            _refuse_one_sided(others, self.rows)
-            margins[held_out] = fit(others).margins(self.rows.features[held_out])
-        return margins
+        return self._each(lambda kind, number: fit(self._known(kind, number)))
 
+    @cached_property
     def hazard(self) -> Floats:
-        """Return the hazard learner's log-odds at `positions`, likewise."""
+        """The hazard learner's log-odds at `positions`, likewise."""
         days = self.rows.horizon_days
-        if self.windows:
-            return np.concatenate(
-                [
-                    self.fits.hazard("before", w.start, days).margins(self._within(w))
-                    for w in self.windows
-                ]
-            )
-        margins = np.zeros(len(self.rows))
-        for group, held_out in enumerate(account_groups(self.rows)):
-            if held_out.any():
-                learner = self.fits.hazard("without", group, days)
-                margins[held_out] = learner.margins(self.rows.features[held_out])
-        return margins
+        return self._each(lambda kind, number: self.fits.hazard(kind, number, days))
 
     def margins(self, step: Step, regressed: Floats) -> Floats:
         """Return a step's log-odds at `positions`, given the regression's."""
@@ -155,9 +130,7 @@ class Judged:
             return regressed
         if step == "lightgbm":
             return self.out_of_sample(partial(boost, config=self.fits.config))
-        if not hasattr(self, "_hazard"):
-            self._hazard = self.hazard()
-        return self._hazard if step == "hazard" else blended(regressed, self._hazard)
+        return self.hazard if step == "hazard" else blended(regressed, self.hazard)
 
     def levelled(self, margins: Floats) -> Floats:
         """Return log-odds with each window's mean probability set to the share that converted.
@@ -179,12 +152,33 @@ class Judged:
         return out
 
     def log_loss(self, margins: Floats) -> float:
-        """Return the mean log loss of levelled log-odds: log(1 + exp(m)) − y·m."""
+        """Return the mean log loss of levelled log-odds."""
         m = self.levelled(margins)
-        return float(np.mean(np.logaddexp(0.0, m) - self.rows.converted[self.positions] * m))
+        return float(np.mean(margin_losses(m, self.rows.converted[self.positions])))
 
-    def _within(self, window: Window) -> Floats:
-        return self.rows.features[window.of(self.rows)]
+    def _each(self, learner: Callable[[str, int], HasMargins]) -> Floats:
+        """Ask one learner per window or account group, named as `Fits.begin` has it."""
+        rows = self.rows
+        if self.windows:
+            return np.concatenate(
+                [
+                    learner("before", window.start).margins(rows.features[window.of(rows)])
+                    for window in self.windows
+                ]
+            )
+        margins = np.zeros(len(rows))
+        for group, held_out in enumerate(account_groups(rows.clusters)):
+            if held_out.any():
+                margins[held_out] = learner("without", group).margins(rows.features[held_out])
+        return margins
+
+    def _known(self, kind: str, number: int) -> TrainingRows:
+        """Return the rows whose labels were known `before` an instant, or `without` a group."""
+        if kind == "before":
+            return self.rows.where(self.rows.over_by(number))
+        others = self.rows.where(~account_groups(self.rows.clusters)[number])
+        _refuse_one_sided(others, self.rows)
+        return others
 
 
 def _refuse_one_sided(others: TrainingRows, rows: TrainingRows) -> None:

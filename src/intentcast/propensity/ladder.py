@@ -4,8 +4,8 @@ The steps: `rules` (a scorecard's points, where there are too few conversions to
 `logistic`, `hazard`, `blend`. `lightgbm`, one model per horizon, is no step but a contender.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from intentcast.propensity.blend import BlendModel
 from intentcast.propensity.calibration import Calibrator, fit_calibrator, fit_rising_platt
 from intentcast.propensity.choice import Choice, choose
 from intentcast.propensity.judging import Fits, Judged, Workers, boost, regress
-from intentcast.propensity.margins import Floats
+from intentcast.propensity.margins import SMALLEST, Floats, losses
 from intentcast.propensity.periods import Followed
 from intentcast.propensity.points import fit_points
 from intentcast.propensity.rows import OutOfSample, TrainingRows, Window, inner_windows
@@ -119,7 +119,7 @@ def fit_rules(
         margins = learner.margins(part.features)
         calibrator = fit_rising_platt(margins, part.converted, part.clusters)
         p = calibrator.probabilities(margins)
-        loss = float(-np.mean(part.converted * np.log(p) + (1 - part.converted) * np.log(1 - p)))
+        loss = float(losses(p, part.converted, smallest=SMALLEST).mean())
         sample = OutOfSample(np.arange(len(part)), margins, "all rows")
         model = HorizonModel("rules", days, learner, calibrator)
         out[days] = Fitted({"rules": model}, "rules", 0.0, {"rules": loss}, sample, reason)
@@ -178,21 +178,48 @@ def _fitted(
     if "lightgbm" in contenders:
         learners["lightgbm"] = boost(rows, config=fits.config)
     recent = judged.positions[judged.recent]
+    refitted = _Refitted(learners, rows.features[recent])
     models: dict[Step, HorizonModel] = {}
-    losses: dict[Step, float] = {}
+    log_loss: dict[Step, float] = {}
     for step, learner in learners.items():
         margins = judged.margins(step, regressed)
-        losses[step] = judged.log_loss(margins)
+        log_loss[step] = judged.log_loss(margins)
         sample = OutOfSample(recent, margins[judged.recent], judged.scheme)
         if step == champion:
             of_champion = sample
-        calibrator = _calibrate(rows, sample, learner, fits.config)
+        calibrator = _calibrate(rows, sample, partial(refitted.margins, step), fits.config)
         models[step] = HorizonModel(step, rows.horizon_days, learner, calibrator)
-    return Fitted(models, champion, penalty, losses, of_champion, reason, choice)
+    return Fitted(models, champion, penalty, log_loss, of_champion, reason, choice)
+
+
+class _Refitted:
+    """What learners that were refitted on all rows say of some; the hazard learner is asked once.
+
+    Args:
+        learners: Per step.
+        features: Shape (n, n_features).
+    """
+
+    def __init__(self, learners: Mapping[Step, Learner], features: Floats) -> None:
+        self._learners, self._features = learners, features
+
+    def margins(self, step: Step) -> Floats:
+        """Return a step's log-odds, shape (n,)."""
+        learner = self._learners[step]
+        if isinstance(learner, BlendModel):
+            return learner.blend(self._features, self._hazard)
+        return self._hazard if step == "hazard" else learner.margins(self._features)
+
+    @cached_property
+    def _hazard(self) -> Floats:
+        return self._learners["hazard"].margins(self._features)
 
 
 def _calibrate(
-    rows: TrainingRows, sample: OutOfSample, refitted: Learner, config: LearnerConfig
+    rows: TrainingRows,
+    sample: OutOfSample,
+    refitted: Callable[[], Floats],
+    config: LearnerConfig,
 ) -> Calibrator:
     converted: NDArray[np.float64] = rows.converted[sample.rows]
     calibrator = fit_calibrator(
@@ -206,4 +233,4 @@ def _calibrate(
     )
     if sample.scheme == "account folds" or calibrator.kind == "none":
         return calibrator
-    return calibrator.anchored(refitted.margins(rows.features[sample.rows]), converted)
+    return calibrator.anchored(refitted(), converted)

@@ -43,3 +43,22 @@ def level_shift(margins: Floats, total: float) -> float:
         middle = (low + high) / 2.0
         low, high = (middle, high) if sigmoid(margins + middle).sum() < total else (low, middle)
     return (low + high) / 2.0
+
+
+def losses(p: Floats, y: Floats, *, smallest: float) -> Floats:
+    """Return each row's log loss −(y·log p + (1 − y)·log(1 − p)), in nats, shape (n,).
+
+    Args:
+        p: Probabilities, shape (n,); kept at least `smallest` away from 0 and 1.
+        y: 0 or 1, shape (n,).
+        smallest: See `p`.
+    """
+    q = np.clip(p, smallest, 1.0 - smallest)
+    out: Floats = -(y * np.log(q) + (1.0 - y) * np.log(1.0 - q))
+    return out
+
+
+def margin_losses(m: Floats, y: Floats) -> Floats:
+    """Return each row's log loss log(1 + exp(m)) − y·m of log-odds m, in nats, shape (n,)."""
+    out: Floats = np.logaddexp(0.0, m) - y * m
+    return out

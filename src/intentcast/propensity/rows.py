@@ -26,6 +26,7 @@ class TrainingRows:
         times: As-of times in microseconds, shape (n,).
         clusters: Account numbers, shape (n,): the same whatever else is in the data.
         horizon_days: Of the label.
+        delay_us: How long after a day the source has told of its outcomes, in microseconds.
     """
 
     features: Floats
@@ -34,6 +35,7 @@ class TrainingRows:
     times: NDArray[np.int64]
     clusters: NDArray[np.int64]
     horizon_days: int
+    delay_us: int = 0
 
     def __len__(self) -> int:
         return len(self.converted)
@@ -49,8 +51,12 @@ class TrainingRows:
         )
 
     def over_by(self, instant: int) -> Mask:
-        """Return the mask of rows whose horizon was over at an instant, in microseconds."""
-        found: Mask = self.times + self.horizon_days * DAY_US <= instant
+        """Return the mask of rows whose label was known at an instant, in microseconds.
+
+        A horizon counts as over where its end plus the delay is not after the instant, the rule
+        that labels have.
+        """
+        found: Mask = self.times + self.horizon_days * DAY_US + self.delay_us <= instant
         return found
 
     def scarcer(self, mask: Mask) -> int:
@@ -101,9 +107,9 @@ def inner_windows(rows: TrainingRows, settings: CalibrationSettings) -> list[Win
     return windows
 
 
-def account_groups(rows: TrainingRows) -> Sequence[Mask]:
+def account_groups(clusters: NDArray[np.int64]) -> Sequence[Mask]:
     """Return the masks of five groups of accounts, decided by their numbers alone."""
-    groups = rows.clusters % N_GROUPS
+    groups = clusters % N_GROUPS
     return [groups == group for group in range(N_GROUPS)]
 
 

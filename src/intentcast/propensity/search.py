@@ -99,7 +99,7 @@ def _loss(rows: TrainingRows, followed: Followed, config: LearnerConfig) -> floa
         fits = Fits(followed, config, workers)
         judged = Judged(rows, fits, inner_windows(rows, config.calibration))
         fits.prepare(judged, refit=False)
-        return judged.log_loss(judged.hazard())
+        return judged.log_loss(judged.hazard)
 
 
 def _fingerprint(rows: TrainingRows, followed: Followed, config: LearnerConfig) -> str:
