@@ -4,9 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from intentcast.config import Conversion, DatasetConfig, Sales, SourceDelay
+from intentcast.features.requests import micros
 from intentcast.histories import EngagementEvent, KnownOutcome, LeadHistory
 from intentcast.returns import Renurture, return_state
-from intentcast.seen import micros, see
+from intentcast.seen import see
 from serving.schemas import PredictionRequest, RequestContext
 from tests.serving_requests import NOW, outcome, request
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from intentcast.config import DatasetConfig
-from intentcast.features.requests import once_each
+from intentcast.features.requests import micros, micros_of_hours, once_each, times_of
 from intentcast.histories import EngagementEvent, KnownOutcome, LeadHistory
 
 DAY = 86_400_000_000
@@ -68,16 +68,14 @@ def see(history: LeadHistory, config: DatasetConfig) -> SeenHistory:
         config: How late sources tell, where rows do not say.
     """
     late = config.source_delay_hours
-    delay = _micros_of_hours(late.events)
+    delay = micros_of_hours(late.events)
     as_of, lead = micros(history.as_of), history.lead_id
     own: list[SeenEvent] = []
     colleagues: list[SeenEvent] = []
     machine: list[SeenEvent] = []
     n_late = 0
     for event in once_each(history.events, delay):
-        occurred = micros(event.occurred_at)
-        recorded = event.recorded_at
-        known = occurred + delay if recorded is None else max(micros(recorded), occurred)
+        occurred, known = times_of(event, delay)
         if known >= as_of:
             n_late += 1
         elif event.lead_id != lead:
@@ -93,7 +91,7 @@ def see(history: LeadHistory, config: DatasetConfig) -> SeenHistory:
         own=tuple(own),
         colleagues=tuple(colleagues),
         machine=tuple(machine),
-        outcomes=_outcomes(history, _micros_of_hours(late.outcomes), as_of),
+        outcomes=_outcomes(history, micros_of_hours(late.outcomes), as_of),
         n_late=n_late,
     )
 
@@ -103,18 +101,10 @@ def _outcomes(history: LeadHistory, delay: int, as_of: int) -> tuple[SeenOutcome
     for outcome in history.outcomes:
         if outcome.lead_id != history.lead_id:
             continue
-        occurred = micros(outcome.occurred_at)
-        recorded = outcome.recorded_at
-        known = occurred + delay if recorded is None else max(micros(recorded), occurred)
+        occurred, known = times_of(outcome, delay)
         if known < as_of:
             found.append(SeenOutcome(occurred, known, outcome))
     return tuple(found)
-
-
-def micros(moment: datetime) -> int:
-    """Return an instant as microseconds since 1970."""
-    since = moment - _EPOCH
-    return since.days * DAY + since.seconds * 1_000_000 + since.microseconds
 
 
 def day_of(instant: int) -> str:
@@ -125,10 +115,6 @@ def day_of(instant: int) -> str:
 def n_days(events: list[SeenEvent]) -> int:
     """Return on how many UTC days events occurred."""
     return len({seen.occurred // DAY for seen in events})
-
-
-def _micros_of_hours(hours: float) -> int:
-    return timedelta(hours=hours) // _MICROSECOND
 
 
 def shortened(text: str, most: int) -> str:

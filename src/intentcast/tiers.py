@@ -137,20 +137,14 @@ def policy_from_capacity(
     n_weeks = (len(distinct) - len(distinct) // 2) * every_days / _DAYS_PER_WEEK
     # At threshold t a lead is new if its greatest before is below t and its greatest after is not.
     falling = np.unique(greatest_after[np.isfinite(greatest_after)])[::-1]
-    reached = _at_least(greatest_after, falling)
-    n_new = reached - _at_least(np.minimum(greatest_before, greatest_after), falling)
-
-    def threshold(per_week: float) -> float:
-        if len(falling) == 0:
-            return 1.0
-        enough = np.flatnonzero(n_new >= max(1, round(per_week * n_weeks)))
-        return float(falling[enough[0] if len(enough) else int(np.argmax(n_new))])
-
-    hot = threshold(handoffs_per_week)
+    reached = at_least(greatest_after, falling)
+    n_new = reached - at_least(np.minimum(greatest_before, greatest_after), falling)
+    hot = highest_with(falling, n_new, handoffs_per_week * n_weeks)
+    warm = highest_with(falling, n_new, handoffs_per_week * WARM_MULTIPLE * n_weeks)
     return TierPolicy(
         horizon_days=horizon_days,
         hot=hot,
-        warm=min(hot, threshold(handoffs_per_week * WARM_MULTIPLE)),
+        warm=min(hot, warm),
         handoffs_per_week=handoffs_per_week,
         n_leads=n_leads,
         n_weeks=n_weeks,
@@ -166,7 +160,24 @@ def _greatest(
     return greatest
 
 
-def _at_least(values: Floats, thresholds: Floats) -> NDArray[np.int64]:
+def highest_with(falling: Floats, counts: NDArray[np.int64], wanted: float) -> float:
+    """Return the highest threshold that so many reach; where none does, the one that most do.
+
+    Args:
+        falling: Thresholds, from the highest to the lowest, shape (n,).
+        counts: How many reach each, shape (n,).
+        wanted: How many; rounded, and at least 1.
+
+    Returns:
+        The threshold; 1 where there is none to choose from.
+    """
+    if len(falling) == 0:
+        return 1.0
+    enough = np.flatnonzero(counts >= max(1, round(wanted)))
+    return float(falling[enough[0] if len(enough) else int(np.argmax(counts))])
+
+
+def at_least(values: Floats, thresholds: Floats) -> NDArray[np.int64]:
     """Return how many values reach each threshold."""
     rising = np.sort(values)
     out: NDArray[np.int64] = len(rising) - np.searchsorted(rising, thresholds, side="left")

@@ -16,7 +16,7 @@ from intentcast.features.kernel.arrays import ALWAYS, Codes, Floats, Histories, 
 from intentcast.features.kernel.order import event_order
 from intentcast.features.seniority import rank
 from intentcast.features.vocabulary import NONE, Vocabulary
-from intentcast.histories import Attribute, EngagementEvent, LeadHistory, text_of
+from intentcast.histories import Attribute, EngagementEvent, KnownOutcome, LeadHistory, text_of
 from intentcast.sources.dataset import EVENT_ORDER
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ def encode_histories(
         config: Says what converts, what closes, and how late sources tell.
     """
     late = config.source_delay_hours
-    delays = _Delays(_micros_of(late.events), _micros_of(late.outcomes))
+    delays = _Delays(micros_of_hours(late.events), micros_of_hours(late.outcomes))
     won, lost = config.conversion.outcomes, config.conversion.closing
     account_leads, lead_rows, created, as_of = [0], [0], [], []
     event_lead: list[int] = []
@@ -73,22 +73,19 @@ def encode_histories(
         first = account_leads[-1]
         number = {person: first + i for i, person in enumerate(people)}
         account_leads.append(first + len(people))
-        made = _micros(history.created_at)
+        made = micros(history.created_at)
         for person in people:
             created.append(made)
             lead_rows.append(lead_rows[-1] + (person == history.lead_id))
             ranks.append(rank(_title(history, person, vocabulary.spec.seniority)))
-        as_of.append(_micros(history.as_of))
+        as_of.append(micros(history.as_of))
         for event in once_each(history.events, delays.events):
             lead = number.get(event.lead_id)
             if event.is_machine or lead is None:
                 continue
             event_lead.append(lead)
-            occurred = _micros(event.occurred_at)
-            if event.recorded_at is None:
-                times.append((occurred + delays.events, occurred))
-            else:
-                times.append((max(_micros(event.recorded_at), occurred), occurred))
+            occurred, known = times_of(event, delays.events)
+            times.append((known, occurred))
             content, channel = event.content, event.channel
             theme = NONE
             if content is None:
@@ -113,10 +110,7 @@ def encode_histories(
         for outcome in history.outcomes:
             lead = number.get(outcome.lead_id)
             if lead is not None:
-                occurred = _micros(outcome.occurred_at)
-                known = occurred + delays.outcomes
-                if outcome.recorded_at is not None:
-                    known = max(_micros(outcome.recorded_at), occurred)
+                occurred, known = times_of(outcome, delays.outcomes)
                 kind = kind_of(outcome.outcome, won=won, lost=lost)
                 outcomes.append((lead, known, occurred, kind))
     n_leads = account_leads[-1]
@@ -146,14 +140,30 @@ def encode_histories(
     return EncodedHistories(arrays, *_fit(histories, vocabulary))
 
 
-def _micros_of(hours: float) -> int:
-    since = timedelta(hours=hours)
-    return since // timedelta(microseconds=1)
+def micros_of_hours(hours: float) -> int:
+    """Return hours as whole microseconds."""
+    return timedelta(hours=hours) // timedelta(microseconds=1)
 
 
-def _micros(moment: datetime) -> int:
+def micros(moment: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
     since = moment - _EPOCH
     return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+
+
+def times_of(row: EngagementEvent | KnownOutcome, delay: int) -> tuple[int, int]:
+    """Return when a row's matter occurred and when it became known, in microseconds since 1970.
+
+    Args:
+        row: An event or outcome.
+        delay: How long after its occurrence it is known where the row does not say.
+    """
+    occurred, recorded = micros(row.occurred_at), row.recorded_at
+    if recorded is None:
+        return occurred, occurred + delay
+    known = micros(recorded)
+    # Not max(), a fifth of the time here: every event of every answer comes through.
+    return (occurred, known) if known > occurred else (occurred, occurred)
 
 
 def _bounds(owner: Ints, n_owners: int) -> Ints:
@@ -198,10 +208,7 @@ def once_each(events: tuple[EngagementEvent, ...], delay: int) -> Sequence[Engag
 
 def _rank_of(event: EngagementEvent, delay: int) -> tuple[tuple[bool, object], ...]:
     """Sort key of `first_of_each_event`: by knowledge, then every column, the absent first."""
-    occurred = _micros(event.occurred_at)
-    known = occurred + delay
-    if event.recorded_at is not None:
-        known = max(_micros(event.recorded_at), occurred)
+    occurred, known = times_of(event, delay)
     values = {**vars(event), "known_at": known, "occurred_at": occurred}
     keyed = [known, *(values[name] for name in EVENT_ORDER)]
     return tuple((value is not None, value) for value in keyed)

@@ -46,6 +46,11 @@ class Association:
         """Share marked among the rejected."""
         return self.n_marked / self.n_rejected if self.n_rejected else 0.0
 
+    @property
+    def share_accepted(self) -> float:
+        """Share marked among the accepted."""
+        return self.n_accepted_marked / self.n_accepted if self.n_accepted else 0.0
+
 
 def associate(
     marks: Mapping[tuple[str, str], Bools],
@@ -118,9 +123,8 @@ def associate(
 def _certainty(row: Association) -> tuple[float, float, float, str, str, str]:
     """Order by p-values; of equal ones, the greater difference of shares first."""
     adjusted = 2.0 if row.p_adjusted is None else row.p_adjusted
-    taken = row.n_accepted_marked / row.n_accepted if row.n_accepted else 0.0
     p = 2.0 if row.p is None else row.p
-    return (adjusted, p, -abs(row.share - taken), row.kind, row.mark, row.reason)
+    return (adjusted, p, -abs(row.share - row.share_accepted), row.kind, row.mark, row.reason)
 
 
 def _permuted(

@@ -63,6 +63,19 @@ def decisions(
     return found
 
 
+def count_reasons(reasons: pl.Series) -> pl.DataFrame:
+    """Return how often each reason was given, the commonest first, then by name.
+
+    Args:
+        reasons: Called `reason`; null where there is none.
+
+    Returns:
+        `reason`, `count`.
+    """
+    counts = reasons.drop_nulls().value_counts()
+    return counts.sort(["count", "reason"], descending=[True, False])
+
+
 def _nothing_to_compare(
     dataset: Dataset, found: pl.DataFrame, *, since: datetime | None, until: datetime | None
 ) -> RefusedError:

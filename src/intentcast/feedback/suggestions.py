@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from intentcast.feedback.associations import Association, associate
+from intentcast.feedback.decisions import count_reasons
 from intentcast.feedback.rates import Rate, accepted_rate
 
 ANY_REASON = "any reason"
@@ -46,6 +47,11 @@ class Cut:
     suggested: bool = False
 
 
+def is_certain(p_adjusted: float | None) -> bool:
+    """Return whether a test that was made has an adjusted p-value below 5 %."""
+    return p_adjusted is not None and p_adjusted < LEVEL
+
+
 def threshold_cuts(judged: pl.DataFrame, *, hot: float, n_weeks: float) -> list[Cut]:
     """Try higher hot thresholds on the hot leads that sales decided on.
 
@@ -80,12 +86,7 @@ def threshold_cuts(judged: pl.DataFrame, *, hot: float, n_weeks: float) -> list[
     for cut in tried:
         below = rows.filter(pl.col("probability") < cut)
         under = p < cut
-        reasons = (
-            below["reason"]
-            .drop_nulls()
-            .value_counts()
-            .sort(["count", "reason"], descending=[True, False])
-        )
+        reasons = count_reasons(below["reason"])
         matured = below["converted"].drop_nulls()
         cuts.append(
             Cut(
@@ -106,13 +107,9 @@ def threshold_cuts(judged: pl.DataFrame, *, hot: float, n_weeks: float) -> list[
 def _with_suggestion(cuts: list[Cut], by_cut: Mapping[str, Association]) -> list[Cut]:
     def parting(cut: Cut) -> float:
         row = by_cut[f"{cut.hot:g}"]
-        return row.share - (row.n_accepted_marked / row.n_accepted if row.n_accepted else 0.0)
+        return row.share - row.share_accepted
 
-    certain = [
-        cut
-        for cut in cuts
-        if cut.p_adjusted is not None and cut.p_adjusted < LEVEL and parting(cut) > 0
-    ]
+    certain = [cut for cut in cuts if is_certain(cut.p_adjusted) and parting(cut) > 0]
     if not certain:
         return cuts
     best = max(certain, key=lambda cut: (parting(cut), -cut.hot))
@@ -127,8 +124,5 @@ def telling_rules(associations: Sequence[Association]) -> list[Association]:
     return [
         row
         for row in associations
-        if row.kind == "rule"
-        and row.reason == ANY_REASON
-        and row.p_adjusted is not None
-        and row.p_adjusted < LEVEL
+        if row.kind == "rule" and row.reason == ANY_REASON and is_certain(row.p_adjusted)
     ]

@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 
 from intentcast.feedback.associations import associate
-from intentcast.feedback.decisions import NO_REASON
+from intentcast.feedback.decisions import NO_REASON, count_reasons
 from intentcast.feedback.rates import accepted_rate, rates_by
 from intentcast.feedback.suggestions import ANY_REASON, telling_rules, threshold_cuts
+from intentcast.returns import LONGEST_REASON
 from intentcast.seen import shortened
 from intentcast.stages import STAGES
 from intentcast.tiers import TIERS, TierPolicy
 
 MOST_REASONS = 20
 OTHER_REASONS = "other reasons"
-_LONGEST_REASON = 80
 
 
 def survey_feedback(
@@ -50,7 +50,7 @@ def survey_feedback(
     n_weeks = max((span[1] - span[0]).total_seconds() / 604_800, 1.0)
     rows = rows.with_columns(_on_one_line(rows["reason"]))
     told, n_reasons = _commonest(rows["reason"])
-    counts = _counts(told)
+    counts = count_reasons(told)
     reasons = {name: (told == name).fill_null(value=False).to_numpy() for name in counts["reason"]}
     marks = {}
     for item in hits["item"].unique().sort():
@@ -92,17 +92,12 @@ def survey_feedback(
 def _on_one_line(reasons: pl.Series) -> pl.Series:
     """Return the reasons, printable and bounded; a blank one is none."""
     given = reasons.drop_nulls().unique().to_list()
-    lines = [shortened(text, _LONGEST_REASON) or NO_REASON for text in given]
+    lines = [shortened(text, LONGEST_REASON) or NO_REASON for text in given]
     return reasons.replace_strict(given, lines, default=None, return_dtype=pl.String)
-
-
-def _counts(reasons: pl.Series) -> pl.DataFrame:
-    counts = reasons.drop_nulls().value_counts()
-    return counts.sort(["count", "reason"], descending=[True, False])
 
 
 def _commonest(reasons: pl.Series) -> tuple[pl.Series, int]:
     """Return the reasons with all but the commonest as one, and how many there were."""
-    names = _counts(reasons)["reason"].to_list()
+    names = count_reasons(reasons)["reason"].to_list()
     kept = [*names[:MOST_REASONS], *[OTHER_REASONS] * len(names[MOST_REASONS:])]
     return reasons.replace_strict(names, kept, default=None, return_dtype=pl.String), len(names)

@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any
 
-from intentcast.feedback.suggestions import ANY_REASON, FEWEST_HOT, LEVEL
+from intentcast.feedback.suggestions import ANY_REASON, FEWEST_HOT, is_certain
 from intentcast.seen import shortened
 
 _MOST_ROWS = 12
@@ -62,11 +62,7 @@ def _rate(row: dict[str, Any]) -> str:
 
 
 def _associations(found: dict[str, Any]) -> list[str]:
-    certain = [
-        row
-        for row in found["associations"]
-        if row["p_adjusted"] is not None and row["p_adjusted"] < LEVEL
-    ]
+    certain = [row for row in found["associations"] if is_certain(row["p_adjusted"])]
     head = (
         f"Marks that certainly go with a reason ({len(certain)} of {found['n_tested']} tested, at "
         f"5 % for all together); lift: share among those sent back over share among those accepted."

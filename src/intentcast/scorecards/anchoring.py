@@ -116,7 +116,7 @@ def anchor(
     best = min(range(len(nearby)), key=lambda i: (abs(found[i] - wanted), abs(_NEARBY[i])))
     new = repriced(nearby[best], unit)
     return (
-        _same_classes(card, new, scores, volumes or {}),
+        _same_classes(card, present, new, scores(new), volumes or {}),
         Anchor(name, wanted, found[best]),
         nearby[best],
     )
@@ -157,13 +157,17 @@ def _n_reaching(scored: pl.DataFrame, column: str, threshold: float) -> float:
 
 
 def _same_classes(
-    old: Scorecard, new: Scorecard, scores: Scores, volumes: Mapping[str, int]
+    old: Scorecard,
+    before: pl.DataFrame,
+    new: Scorecard,
+    after: pl.DataFrame,
+    volumes: Mapping[str, int],
 ) -> Scorecard:
     """Move `warm` and the fit gate to the whole points that as many leads pass as before.
 
-    With volumes, `hot` and `warm` move to where as many leads as they say pass them.
+    With volumes, `hot` and `warm` move to where as many leads as they say pass them. `before` and
+    `after` are the scores with the old and the new table.
     """
-    before, after = scores(old), scores(new)
     moved = {}
     hot = old.classes.hot
     if volumes.get("hot", 0) >= FEWEST_LEADS:

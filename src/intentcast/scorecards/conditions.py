@@ -1,7 +1,7 @@
 """Conditions on one value, as files state them: what a column must hold for a rule to apply."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -39,45 +39,6 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Test(Protocol):
-    """What states one condition: a `Condition` of its own, or a rule on an attribute."""
-
-    @property
-    def equals(self) -> tuple[str | float, ...] | None:
-        """Any of these; text without regard to case."""
-
-    @property
-    def between(self) -> tuple[float, float] | None:
-        """From the first to the second, both included."""
-
-    @property
-    def at_least(self) -> float | None:
-        """This number or more."""
-
-    @property
-    def at_most(self) -> float | None:
-        """This number or less."""
-
-    @property
-    def matches(self) -> str | None:
-        """A regular expression found anywhere, without regard to case."""
-
-    @property
-    def otherwise(self) -> Literal[True] | None:
-        """Any known value."""
-
-
-def check_one_condition(test: Test) -> None:
-    """Raise a `ValueError` unless exactly one condition is stated, and can be met."""
-    given = [name for name in CONDITIONS if getattr(test, name) is not None]
-    if len(given) != 1:
-        raise ValueError(
-            f"{' and '.join(given) or 'no condition'} given, one of {', '.join(CONDITIONS)} needed"
-        )
-    if test.between and test.between[0] > test.between[1]:
-        raise ValueError(f"between: {test.between[0]:g} is above {test.between[1]:g}")
-
-
 class Condition(Part):
     """One condition on a column's value; an unknown or empty value meets none.
 
@@ -95,11 +56,18 @@ class Condition(Part):
 
     @model_validator(mode="after")
     def _one_condition(self) -> "Condition":
-        check_one_condition(self)
+        given = [name for name in CONDITIONS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{' and '.join(given) or 'no condition'} given, "
+                f"one of {', '.join(CONDITIONS)} needed"
+            )
+        if self.between and self.between[0] > self.between[1]:
+            raise ValueError(f"between: {self.between[0]:g} is above {self.between[1]:g}")
         return self
 
 
-def fulfilled(tests: Sequence[Test], texts: pl.Series) -> NDArray[np.bool_]:
+def fulfilled(tests: Sequence[Condition], texts: pl.Series) -> NDArray[np.bool_]:
     """Return which values meet which condition.
 
     Args:
@@ -121,7 +89,7 @@ def fulfilled(tests: Sequence[Test], texts: pl.Series) -> NDArray[np.bool_]:
     return out
 
 
-def _condition(test: Test, column: pl.Expr) -> pl.Expr:
+def _condition(test: Condition, column: pl.Expr) -> pl.Expr:
     text = column.str.strip_chars()
     number = text.cast(pl.Float64, strict=False)
     if test.equals is not None:

@@ -60,12 +60,6 @@ def distil(
         )
     say("rule hits")
     evidence = Evidence(snapshots, rule_hits(card, dataset, snapshots), probabilities, known_by)
-    if not (evidence.hits.alone > 0).any():
-        raise RefusedError(
-            "no rule of the table was ever met",
-            expected="at least one",
-            next_step="check event types, content patterns and columns with `intentcast check`",
-        )
 
     def known_at(cut: datetime) -> Evidence:
         return evidence.at((snapshots["as_of"] < cut).to_numpy())

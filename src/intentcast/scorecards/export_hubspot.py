@@ -22,12 +22,11 @@ from intentcast.files import json_bytes
 from intentcast.scorecards.card import Scorecard
 from intentcast.scorecards.export_parts import (
     Exported,
-    condition_of,
-    earlier_in_place,
-    in_words,
+    not_expressed,
     plain,
     refuse_fractions,
     settings_of,
+    when_met,
 )
 from intentcast.scorecards.hits import Rule, rules_of
 
@@ -47,7 +46,7 @@ _ELSEWHERE = {
     "window_days": "time frame of every event rule",
 }
 # The tool's own decay: each event's points fall in a straight line, a share of them every month.
-_MONTHLY = ("decay.kind", "decay.share")
+_MONTHLY = {"decay.kind", "decay.share"}
 # What a rule says that the tool has no condition for.
 _UNKNOWN = ("distinct_people", "until", "weight", "bands", "decay", "lead")
 
@@ -69,14 +68,16 @@ def to_hubspot(card: Scorecard) -> Exported:
         )
         if of_kind
     ]
-    missing = _not_expressed(card)
-    by_hand = [_condition(rule, rules) for rule in rules]
     settings = settings_of(card)
+    by_hand = [f"{rule.item} ({plain(rule.points):+}): {when_met(rule, rules)}" for rule in rules]
     by_hand += [
         f"{what}: {key} = {settings[key]}" for key, what in _ELSEWHERE.items() if key in settings
     ]
+    expressed = _SAID | _ELSEWHERE.keys()
     if settings.get("decay.kind") == "monthly":
         by_hand += [f"decay of the group Behaviours: {settings['decay.share']:.0%} every month"]
+        expressed |= _MONTHLY
+    missing = not_expressed(card, settings, unknown=_UNKNOWN, expressed=expressed)
     content = {
         "request": REQUEST,
         "body": {
@@ -133,24 +134,3 @@ def _most(rule: Rule, highest: int) -> int:
     repeats = getattr(rule, "per", "lead") != "lead"
     points = int(rule.points)
     return points if not repeats else highest if points >= 0 else -highest
-
-
-def _condition(rule: Rule, rules: tuple[Rule, ...]) -> str:
-    words = f"{rule.item} ({plain(rule.points):+}): {in_words(condition_of(rule))}"
-    earlier = earlier_in_place(rule, rules)
-    return f"{words}; unless {', or '.join(map(repr, earlier))}" if earlier else words
-
-
-def _not_expressed(card: Scorecard) -> list[str]:
-    found = []
-    for rule in rules_of(card):
-        raw = rule.model_dump(exclude_defaults=True, exclude_none=True)
-        found += [f"{rule.item}: {key} = {plain(raw[key])}" for key in _UNKNOWN if raw.get(key)]
-    settings = settings_of(card)
-    if settings.get("decay.kind") == "monthly":
-        settings = {key: value for key, value in settings.items() if key not in _MONTHLY}
-    return found + [
-        f"{key} = {value}"
-        for key, value in settings.items()
-        if key not in _SAID and key not in _ELSEWHERE and not key.startswith("classes.labels")
-    ]

@@ -20,12 +20,10 @@ from intentcast.files import json_bytes
 from intentcast.scorecards.card import Scorecard
 from intentcast.scorecards.export_parts import (
     Exported,
-    condition_of,
-    earlier_in_place,
-    in_words,
-    plain,
+    not_expressed,
     refuse_fractions,
     settings_of,
+    when_met,
 )
 from intentcast.scorecards.hits import Rule, rules_of
 
@@ -61,7 +59,7 @@ def to_marketo(card: Scorecard) -> Exported:
     settings = settings_of(card)
     by_hand = [f"{each['campaign']}: {each['when']}" for each in campaigns]
     by_hand += [f"{key} = {settings[key]}" for key in _ELSEWHERE if key in settings]
-    missing = _not_expressed(card, settings)
+    missing = not_expressed(card, settings, unknown=_UNKNOWN, expressed=_ELSEWHERE)
     content = {
         "request": {
             "method": "POST",
@@ -88,22 +86,8 @@ def _token_names(rules: tuple[Rule, ...]) -> list[str]:
 
 
 def _campaign(name: str, rule: Rule, rules: tuple[Rule, ...]) -> dict[str, Any]:
-    unless = earlier_in_place(rule, rules)
-    when = in_words(condition_of(rule))
     return {
         "campaign": rule.item,
-        "when": f"{when}; unless {', or '.join(map(repr, unless))}" if unless else when,
+        "when": when_met(rule, rules),
         "flow": f"Change Score by {{{{my.{name}}}}}",
     }
-
-
-def _not_expressed(card: Scorecard, settings: dict[str, Any]) -> list[str]:
-    found = []
-    for rule in rules_of(card):
-        raw = rule.model_dump(exclude_defaults=True, exclude_none=True)
-        found += [f"{rule.item}: {key} = {plain(raw[key])}" for key in _UNKNOWN if raw.get(key)]
-    return found + [
-        f"{key} = {value}"
-        for key, value in settings.items()
-        if key not in _ELSEWHERE and not key.startswith("classes.labels")
-    ]

@@ -5,14 +5,14 @@ exporter takes the keys that its tool can express; the rest is listed, never dro
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from intentcast.errors import ConfigError
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.hits import Rule
+from intentcast.scorecards.hits import Rule, rules_of
 
 _NAMES = {"item", "points", "bands", "weight"}
 _PARTS = {"name", "description", "attributes", "behaviours"}
@@ -84,6 +84,44 @@ def earlier_in_place(rule: Rule, rules: Iterable[Rule]) -> list[str]:
         if place == (getattr(other, "axis", None) or getattr(other, "group", None)):
             found.append(other.item)
     return found
+
+
+def when_met(rule: Rule, rules: Iterable[Rule]) -> str:
+    """Return when a rule is met, on one line, with the earlier rules that keep it from being met.
+
+    Args:
+        rule: One of the rules.
+        rules: All of the table, in its order.
+    """
+    words = in_words(condition_of(rule))
+    earlier = earlier_in_place(rule, rules)
+    return f"{words}; unless {', or '.join(map(repr, earlier))}" if earlier else words
+
+
+def not_expressed(
+    card: Scorecard,
+    settings: dict[str, Any],
+    *,
+    unknown: Iterable[str],
+    expressed: Collection[str],
+) -> list[str]:
+    """Return what a tool cannot do, one line each: of rules first, then of the table.
+
+    Args:
+        card: The table.
+        settings: From `settings_of`.
+        unknown: Keys of rules that the tool has nothing for.
+        expressed: Keys of settings that the tool has something for; labels of classes are names.
+    """
+    found = []
+    for rule in rules_of(card):
+        raw = rule.model_dump(exclude_defaults=True, exclude_none=True)
+        found += [f"{rule.item}: {key} = {plain(raw[key])}" for key in unknown if raw.get(key)]
+    return found + [
+        f"{key} = {value}"
+        for key, value in settings.items()
+        if key not in expressed and not key.startswith("classes.labels")
+    ]
 
 
 def refuse_fractions(rules: Iterable[Rule], *, tool: str) -> None:

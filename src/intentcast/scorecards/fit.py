@@ -16,16 +16,6 @@ from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
 
 
-def band_column(axis: str) -> str:
-    """Name of the column with the position, among `card.attributes`, of an axis's winning rule."""
-    return f"band:{axis}"
-
-
-def axis_column(axis: str) -> str:
-    """Name of the column with an axis's thousandths of points, before caps."""
-    return f"axis:{axis}"
-
-
 class Fit(NamedTuple):
     """What attributes, as they were known, say of each snapshot.
 

@@ -9,13 +9,13 @@ import json
 import re
 import tomllib
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import tomli_w
 
 from intentcast.errors import ConfigError
 from intentcast.scorecards.card import Scorecard
+from intentcast.scorecards.export_parts import plain
 from intentcast.scorecards.reading import parse_scorecard
 from intentcast.scorecards.repricing import Repricing
 
@@ -34,7 +34,7 @@ def card_text(repricing: Repricing, original: str) -> str:
     new = repricing.new.model_copy(update={"description": _description(repricing)})
     kept = _edited(original, new)
     if not _says(kept, new):
-        kept = tomli_w.dumps(_plain(new.model_dump(exclude_unset=True, exclude_none=True)))
+        kept = tomli_w.dumps(plain(new.model_dump(exclude_unset=True, exclude_none=True)))
     if not _says(kept, new):
         raise ConfigError(
             f"the refitted table {new.name} cannot be written as TOML",
@@ -115,12 +115,3 @@ def _says(text: str, card: Scorecard) -> bool:
 
 def _number(points: Decimal | None) -> str:
     return "0" if points is None else f"{points.normalize():f}"
-
-
-def _plain(value: Any) -> Any:
-    """Turn decimals into the numbers of a TOML file, tuples into lists."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -196,12 +196,6 @@ def refuse_too_little(evidence: Evidence) -> None:
             expected=f"at least {needed} converted leads",
             next_step=f"reprice after {missing} more conversions, or with fewer rules",
         )
-    if n_rules == 0:
-        raise RefusedError(
-            "no rule of the table was ever met",
-            expected="at least one",
-            next_step="check event types, content patterns and columns with `intentcast check`",
-        )
 
 
 def refit(
@@ -228,8 +222,15 @@ def refit(
         on_progress: Called with what is being done.
 
     Raises:
-        RefusedError: If no rule that anyone met earns points, or no scale fits: see `anchor`.
+        RefusedError: If no rule was ever met, none that anyone met earns points, or no scale fits:
+            see `anchor`.
     """
+    if not (evidence.hits.alone > 0).any():
+        raise RefusedError(
+            "no rule of the table was ever met",
+            expected="at least one",
+            next_step="check event types, content patterns and columns with `intentcast check`",
+        )
     steps = np.array([float(step) for step in steps_of(card)])
     points = np.array([float(rule.points) for rule in rules_of(card)])
     spread = float(np.einsum("ij,j->i", evidence.hits.weights, points).std()) or 1.0

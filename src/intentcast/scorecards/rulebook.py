@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from intentcast.scorecards.card import BehaviourRule, Scorecard
-from intentcast.scorecards.conditions import Test, fulfilled
+from intentcast.scorecards.conditions import Condition, fulfilled
 from intentcast.scorecards.decay import DAY_US, KEPT, Fading
 from intentcast.scorecards.kernel import (
     BANDS,
@@ -96,9 +96,9 @@ class Rulebook:
         named += [column for rule in self.card.behaviours for column in rule.lead]
         return tuple(dict.fromkeys(named))
 
-    def tests(self, column: str) -> list[Test]:
+    def tests(self, column: str) -> list[Condition]:
         """Return the conditions on a column of attributes: attribute rules' first."""
-        tests: list[Test] = [rule for rule in self.card.attributes if rule.column == column]
+        tests: list[Condition] = [rule for rule in self.card.attributes if rule.column == column]
         return tests + [r.lead[column] for r in self.card.behaviours if column in r.lead]
 
     def met(self, column: str, text: str | None) -> Flags:

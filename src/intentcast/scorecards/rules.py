@@ -6,14 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from intentcast.scorecards.conditions import (
-    Condition,
-    Part,
-    Pattern,
-    Values,
-    as_tuple,
-    check_one_condition,
-)
+from intentcast.scorecards.conditions import Condition, Part, Pattern, as_tuple
 from intentcast.scorecards.decay import Days, EventDecay
 from intentcast.scorecards.points import THOUSANDTHS
 
@@ -26,27 +19,19 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(as_tuple), Field(min_length=
 Conditions = dict[Name, Condition]
 
 
-class AttributeRule(Part):
-    """Points for one band of an axis; of an axis, the first band that matches wins.
-
-    Exactly one condition, see `Condition`. An unknown value matches none. Points may be negative.
-    """
-
+class _Worth(Part):
     axis: str = Field(min_length=1)
     item: str = Field(min_length=1)
     column: str = Field(min_length=1)
     points: SignedPoints
-    equals: Values | None = None
-    between: tuple[float, float] | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    matches: Pattern | None = None
-    otherwise: Literal[True] | None = None
 
-    @model_validator(mode="after")
-    def _one_condition(self) -> "AttributeRule":
-        check_one_condition(self)
-        return self
+
+# The later base gives the first fields: files and exports state the condition last.
+class AttributeRule(Condition, _Worth):
+    """Points for one band of an axis; of an axis, the first band that matches wins.
+
+    Exactly one condition, see `Condition`. An unknown value matches none. Points may be negative.
+    """
 
 
 class Band(Part):

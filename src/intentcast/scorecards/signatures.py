@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from intentcast.features.vocabulary import coded
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.conditions import Test, fulfilled
+from intentcast.scorecards.conditions import Condition, fulfilled
 from intentcast.scorecards.kernel import Codes, Flags, Signatures
 from intentcast.sources import as_text
 
@@ -160,7 +160,7 @@ def _is_in(names: Sequence[str]) -> Check:
     return lambda texts: texts.is_in(wanted).to_numpy()
 
 
-def _meets(test: Test) -> Check:
+def _meets(test: Condition) -> Check:
     return lambda texts: fulfilled([test], texts)[:, 0]
 
 

@@ -1,14 +1,13 @@
 """One lead's history, as a service sends it, through the same walk without a table in between."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from intentcast.config import DatasetConfig
-from intentcast.features.requests import once_each
+from intentcast.features.requests import micros, micros_of_hours, once_each, times_of
 from intentcast.histories import (
     Attribute,
     EngagementEvent,
@@ -27,8 +26,6 @@ from intentcast.scorecards.standing import Standings, stand, stuck_to
 from intentcast.scorecards.sticky import hot_since, looked_at
 from intentcast.scorecards.totals import total_up
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOUR_US = 3_600_000_000
 # Columns of leads that a request states beside its attributes.
 _KEYS = frozenset({"lead_id", "account_id", "created_at"})
 _TOLD = frozenset(EngagementEvent.__dataclass_fields__)
@@ -65,7 +62,7 @@ def stand_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) 
     book = rulebook(card)
     if not _KEYS.isdisjoint(book.attribute_columns):
         return stand(card, dataset_of(history, config), snapshot_of(history))
-    now = np.array([_micros(history.as_of)], dtype=np.int64)
+    now = np.array([micros(history.as_of)], dtype=np.int64)
     events, signatures, lead = _events(book, history, config, before=int(now[0]))
     fit = _fit(book, history, config)
     moments = Moments(lead, now, now, fit.switch, fit.is_on)
@@ -74,7 +71,7 @@ def stand_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) 
     totals = total_up(card, points, walked, now)
     if card.classes.sticky:
         totals = stuck_to(totals, _was_hot(book, signatures, events, moments, fit))
-    return Standings(card, None, now, fit, points, walked, totals)
+    return Standings(card, now, fit, points, walked, totals)
 
 
 def _was_hot(
@@ -95,7 +92,7 @@ def _was_hot(
 def _events(
     book: Rulebook, history: LeadHistory, config: DatasetConfig, *, before: int
 ) -> tuple[Events, Signatures, Ints]:
-    delay = round(config.source_delay_hours.events * _HOUR_US)
+    delay = micros_of_hours(config.source_delay_hours.events)
     people = history.people if book.people else [history.lead_id]
     number = {person: i for i, person in enumerate(people)}
     columns = book.signatures.columns
@@ -108,11 +105,7 @@ def _events(
         lead = number.get(event.lead_id)
         if event.is_machine or lead is None:
             continue
-        occurred = known = _micros(event.occurred_at)
-        if event.recorded_at is None:
-            known += delay
-        else:
-            known = max(_micros(event.recorded_at), occurred)
+        occurred, known = times_of(event, delay)
         if known < before:
             times.append((lead, known, occurred))
             keys.append(get(event)[1:])
@@ -168,8 +161,3 @@ def _attribute(history: LeadHistory, config: DatasetConfig, column: str) -> Attr
     if column == config.attributes.rank_column:
         return history.attributes.get(column)
     return history.attribute(column)
-
-
-def _micros(moment: datetime) -> int:
-    since = moment - _EPOCH
-    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds

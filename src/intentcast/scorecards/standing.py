@@ -8,18 +8,10 @@ from functools import cached_property
 
 import polars as pl
 
-from intentcast.contracts import INSTANT
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.fit import (
-    Fit,
-    FitPoints,
-    axis_column,
-    band_column,
-    fit_points,
-    read_attributes,
-)
+from intentcast.scorecards.fit import Fit, FitPoints, fit_points, read_attributes
 from intentcast.scorecards.history import micros, read_events
-from intentcast.scorecards.kernel import NEVER, Flags, Ints, Moments, N, Walked, walk
+from intentcast.scorecards.kernel import Flags, Ints, Moments, N, Walked, walk
 from intentcast.scorecards.rulebook import rulebook
 from intentcast.scorecards.sticky import were_hot
 from intentcast.scorecards.totals import HOT, OUT, TIERS, Totals, total_up
@@ -32,7 +24,6 @@ class Standings:
 
     Attributes:
         card: The points table.
-        snapshots: `lead_id`, `as_of`, `account_id`; None of a history that came without tables.
         now: Microseconds as of which ages and silences are.
         fit: Attributes.
         fit_points: Their points.
@@ -41,7 +32,6 @@ class Standings:
     """
 
     card: Scorecard
-    snapshots: pl.DataFrame | None
     now: Ints
     fit: Fit
     fit_points: FitPoints
@@ -55,54 +45,6 @@ class Standings:
         Needs `by_rule`.
         """
         return self.walked.of_rules[:, :, N]
-
-    @cached_property
-    def points(self) -> Ints:
-        """Thousandths of each rule after daily caps and the decay of matches, shape (n, n_rules).
-
-        Needs `by_rule`.
-        """
-        found: Ints = self.walked.of_rules[:, :, N + 1 :].sum(axis=2)
-        return found
-
-    @cached_property
-    def rows(self) -> pl.DataFrame:
-        """One row per snapshot, in their order.
-
-        Its columns; for each axis its `band_column` (null where no band matches) and its
-        `axis_column`; `attributes_raw`, the sum of axes after their caps, and `attributes`;
-        `epoch` and `last_activity` (null without any event); `behaviours_raw` (sum of awards),
-        `behaviours_capped`, `behaviours` (after the factor of a silence); `factor`; `total_raw`,
-        `total`; `tier`.
-        """
-        fit, walked, totals = self.fit_points, self.walked, self.totals
-        active, epoch = walked.last_activity, walked.epoch
-        bands = {
-            band_column(axis): _or_null(self.fit.bands[:, i], self.fit.bands[:, i] < 0)
-            for i, axis in enumerate(self.card.axes)
-        }
-        axes = {axis_column(axis): fit.axes[:, i] for i, axis in enumerate(self.card.axes)}
-        assert self.snapshots is not None, "there is no table of a single history"
-        return self.snapshots.with_columns(
-            **bands,
-            **{name: pl.Series(values) for name, values in axes.items()},
-            attributes_raw=pl.Series(fit.raw),
-            attributes=pl.Series(fit.capped),
-            epoch=_or_null(epoch, epoch < 0).cast(pl.UInt32),
-            last_activity=_or_null(active, active == NEVER).cast(INSTANT),
-            behaviours_raw=pl.Series(walked.earned),
-            behaviours_capped=pl.Series(totals.behaviours_capped),
-            behaviours=pl.Series(totals.behaviours),
-            factor=pl.Series(totals.factor),
-            total_raw=pl.Series(totals.total_raw),
-            total=pl.Series(totals.total),
-            tier=tier_names(totals),
-        )
-
-
-def _or_null(values: Ints, is_null: Flags) -> pl.Series:
-    found = pl.Series(values)
-    return found.set(pl.Series(is_null), None)
 
 
 def tier_names(totals: Totals) -> pl.Series:
@@ -144,7 +86,7 @@ def stand(
     if card.classes.sticky:
         stuck = were_hot(book, dataset, snapshots, signatures, events, moments)
         totals = stuck_to(totals, stuck)
-    return Standings(card, snapshots, now, fit, points, walked, totals)
+    return Standings(card, now, fit, points, walked, totals)
 
 
 def stuck_to(totals: Totals, was_hot: Flags) -> Totals:

@@ -106,7 +106,13 @@ class Forecast:
 
 
 def forecast(
-    evidence: Evidence, threshold: float, *, weeks: int, n_resamples: int = 1000, seed: int = 7
+    evidence: Evidence,
+    threshold: float,
+    *,
+    weeks: int,
+    n_resamples: int = 1000,
+    seed: int = 7,
+    trend: float | None = None,
 ) -> Forecast:
     """Return what a threshold brings in the coming weeks; see the module for the formula.
 
@@ -116,39 +122,43 @@ def forecast(
         weeks: Length of the coming period.
         n_resamples: Draws.
         seed: Of the draws.
+        trend: What `inflow` returns for the same weeks, draws and seed; None computes it here.
     """
     rows = evidence.handed_over(threshold)
     won = evidence.converted[rows].astype(np.float64)
     n_all, n_won = len(won), int(won.sum())
     share = n_won / n_all if n_all else 0.0
-    n_now = evidence.n_steps
-    n_next = max(1, round(weeks * _DAYS_PER_WEEK / evidence.every_days))
-    span = Span(
-        n_now=n_now,
-        n_next=n_next,
-        ahead=evidence.ahead_days / evidence.every_days + (n_now + n_next) / 2 - 0.5,
-        prior=_YEARLY * evidence.every_days / _DAYS_PER_YEAR,
-        block=max(1, min(round(_BLOCK_DAYS / evidence.every_days), n_now // 4)),
-    )
+    span = _span(evidence, weeks)
     resampling = Resampling(evidence.account[rows], evidence.step[rows], span)
     volume, conversions, apart = (
         resampling.draw(x, n_resamples, np.random.default_rng([seed, i]))
         for i, x in enumerate((np.ones(n_all), won, won - share))
     )
-    inflow = _inflow(evidence, span, n_resamples, seed)
-    handoffs = _count_band(volume, span, inflow)
+    if trend is None:
+        trend = inflow(evidence, weeks=weeks, n_resamples=n_resamples, seed=seed)
+    handoffs = _count_band(volume, span, trend)
     return Forecast(
         weeks=weeks,
         n_handoffs=n_all,
         n_converted=n_won,
         volume=handoffs,
-        conversions=_count_band(conversions, span, inflow),
+        conversions=_count_band(conversions, span, trend),
         precision=_share_band(n_won, n_all, apart, span, expected=handoffs.estimate),
     )
 
 
-def _inflow(evidence: Evidence, span: Span, n_resamples: int, seed: int) -> float:
-    """Return the shrunk trend of the most leads that newly reach any threshold."""
+def inflow(evidence: Evidence, *, weeks: int, n_resamples: int = 1000, seed: int = 7) -> float:
+    """Return b₀, the shrunk trend of the most leads that newly reach any threshold.
+
+    It is the same for every threshold.
+
+    Args:
+        evidence: The past.
+        weeks: Length of the coming period.
+        n_resamples: Draws.
+        seed: Of the draws.
+    """
+    span = _span(evidence, weeks)
     at = np.unique(evidence.probability)
     if len(at) == 0:
         return 0.0
@@ -157,6 +167,18 @@ def _inflow(evidence: Evidence, span: Span, n_resamples: int, seed: int) -> floa
         np.ones(int(rows.sum())), n_resamples, np.random.default_rng([seed, 3])
     )
     return _trend(drawn, span, 0.0)[0]
+
+
+def _span(evidence: Evidence, weeks: int) -> Span:
+    n_now = evidence.n_steps
+    n_next = max(1, round(weeks * _DAYS_PER_WEEK / evidence.every_days))
+    return Span(
+        n_now=n_now,
+        n_next=n_next,
+        ahead=evidence.ahead_days / evidence.every_days + (n_now + n_next) / 2 - 0.5,
+        prior=_YEARLY * evidence.every_days / _DAYS_PER_YEAR,
+        block=max(1, min(round(_BLOCK_DAYS / evidence.every_days), n_now // 4)),
+    )
 
 
 def _trend(found: Draws, span: Span, towards: float) -> tuple[float, float]:
@@ -169,13 +191,13 @@ def _trend(found: Draws, span: Span, towards: float) -> tuple[float, float]:
     return towards + kept * (found.slope / rate - towards), kept * variance
 
 
-def _count_band(found: Draws, span: Span, inflow: float) -> Band:
+def _count_band(found: Draws, span: Span, towards: float) -> Band:
     from scipy.stats import nbinom
 
     rate = found.total / span.n_now
     level, low, high = 0.0, 0.0, 0.0
     if rate > 0:
-        change, variance = _trend(found, span, inflow)
+        change, variance = _trend(found, span, towards)
         level = rate * float(np.exp(change * span.ahead))
         wander = found.noise * np.sqrt(variance) * span.ahead
         root = np.sqrt(level) * np.exp(wander / 2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from intentcast.errors import RefusedError
 from intentcast.propensity.margins import Floats
-from intentcast.thresholds.bands import Forecast, forecast
+from intentcast.thresholds.bands import Forecast, forecast, inflow
 from intentcast.thresholds.choose import Ask, choose, curve_thresholds, refuse_too_little
 from intentcast.thresholds.evidence import Evidence
 from intentcast.thresholds.hysteresis import Noise, leave_below
@@ -28,12 +28,8 @@ class CurvePoint:
 
     def to_json(self) -> dict[str, Any]:
         """Return the point as JSON values, per week."""
-        per_week = {name: asdict(band) for name, band in self.forecast.per_week().items()}
-        return {
-            "threshold": self.threshold,
-            "per_week": per_week,
-            "precision": asdict(self.forecast.precision),
-        }
+        told = self.forecast.to_json()
+        return {"threshold": self.threshold} | {key: told[key] for key in ("per_week", "precision")}
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,8 @@ def calibrate(
     hot, warm = choose(evidence, ask)
     lost = largest_list(evidence, most_lost=most_lost, below=warm) if most_lost > 0 else None
     lowest = lost.threshold if lost else None
-    bring = forecast(evidence, hot, weeks=weeks)
+    trend = inflow(evidence, weeks=weeks)
+    bring = forecast(evidence, hot, weeks=weeks, trend=trend)
     noise = {
         tier: noise_at(threshold)
         for tier, threshold in (("hot", hot), ("warm", warm))
@@ -130,7 +127,7 @@ def calibrate(
         tiers=tiers,
         ask=ask,
         hot=bring,
-        warm=forecast(evidence, warm, weeks=weeks),
+        warm=forecast(evidence, warm, weeks=weeks, trend=trend),
         rates=_rates(evidence, tiers),
         lost=lost,
         noise=noise,
@@ -195,9 +192,9 @@ def refuse_overlap(rates: tuple[TierRate, ...]) -> None:
 
 def _curve(evidence: Evidence, weeks: int) -> tuple[CurvePoint, ...]:
     at: Floats = curve_thresholds(evidence)
-    return tuple(
-        CurvePoint(
-            float(t), forecast(evidence, float(t), weeks=weeks, n_resamples=_CURVE_RESAMPLES)
-        )
-        for t in at
-    )
+    trend = inflow(evidence, weeks=weeks, n_resamples=_CURVE_RESAMPLES)
+
+    def brings(threshold: float) -> Forecast:
+        return forecast(evidence, threshold, weeks=weeks, n_resamples=_CURVE_RESAMPLES, trend=trend)
+
+    return tuple(CurvePoint(float(t), brings(float(t))) for t in at)

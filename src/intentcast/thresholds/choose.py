@@ -8,8 +8,8 @@ import polars as pl
 from intentcast.errors import InputError, RefusedError
 from intentcast.propensity.margins import Floats
 from intentcast.sources import Dataset
-from intentcast.thresholds.evidence import Evidence, Ints
-from intentcast.tiers import WARM_MULTIPLE
+from intentcast.thresholds.evidence import Evidence
+from intentcast.tiers import WARM_MULTIPLE, highest_with
 
 # A share of fewer conversions than this among hand-offs is not known to a half of itself:
 # 1.96/√10 = 0.62, beside 0.36 at 30.
@@ -128,7 +128,7 @@ def choose(evidence: Evidence, ask: Ask) -> tuple[float, float]:
     if ask.per_week is not None:
         wanted = ask.per_week * evidence.n_weeks
         _refuse_more_than_there_are(ask.per_week, float(counts.max(initial=0)), evidence.n_weeks)
-        hot = _for_volume(thresholds, counts, wanted)
+        hot = highest_with(thresholds, counts, wanted)
     elif ask.precision is not None:
         hot = _for_precision(evidence, ask.precision)
         wanted = float(evidence.handed_over(hot).sum())
@@ -136,7 +136,7 @@ def choose(evidence: Evidence, ask: Ask) -> tuple[float, float]:
         hot = _for_value(evidence, ask)
         wanted = float(evidence.handed_over(hot).sum())
     _refuse_few_conversions(evidence, hot)
-    warm = _for_volume(thresholds, counts, wanted * WARM_MULTIPLE)
+    warm = highest_with(thresholds, counts, wanted * WARM_MULTIPLE)
     if warm >= hot:
         raise RefusedError(
             f"hot from {hot:.2%}, and no lower threshold that more leads newly reach in a week",
@@ -155,12 +155,6 @@ def _refuse_more_than_there_are(per_week: float, most: float, n_weeks: float) ->
             expected="a volume that some threshold brings",
             next_step="ask for fewer, or widen the cohort",
         )
-
-
-def _for_volume(falling: Floats, counts: Ints, wanted: float) -> float:
-    """Return the highest threshold that so many reach; where none does, the one that most do."""
-    enough = np.flatnonzero(counts >= max(1, round(wanted)))
-    return float(falling[enough[0] if len(enough) else int(np.argmax(counts))])
 
 
 def curve_thresholds(evidence: Evidence) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.propensity.margins import Floats
+from intentcast.tiers import at_least
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -144,10 +145,3 @@ def _greatest_before(p: Floats, lead: Ints, when: Ints, rest: int) -> Floats:
             break
         np.maximum(before[back:], np.where(near, p[:-back], -np.inf), out=before[back:])
     return before
-
-
-def at_least(values: Floats, thresholds: Floats) -> Ints:
-    """Return how many values reach each threshold."""
-    rising = np.sort(values)
-    out: Ints = len(rising) - np.searchsorted(rising, thresholds, side="left")
-    return out

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from intentcast.propensity.margins import Floats, logit, sigmoid
+from intentcast.propensity.margins import logit, sigmoid
 from intentcast.sources import Dataset
 
 _SHARE = 0.9
@@ -101,11 +101,11 @@ def _news(dataset: Dataset, accounts: pl.DataFrame) -> pl.DataFrame:
 def noise_near(threshold: float, steps: pl.DataFrame) -> Noise:
     """Return the fall of quiet steps that begin within a factor of two of the odds."""
     p, after = steps["probability"].to_numpy(), steps["after"].to_numpy()
-    near = np.abs(logit(_inside(p)) - logit(_inside(np.array([threshold])))) <= np.log(2)
+    near = np.abs(logit(p) - logit(np.array([threshold]))) <= np.log(2)
     n = int(near.sum())
     if n < _FEWEST:
         return Noise(_DEFAULT, n, is_measured=False)
-    fall = logit(_inside(p[near])) - logit(_inside(after[near]))
+    fall = logit(p[near]) - logit(after[near])
     # "higher": a fall that was seen, the same on every machine.
     typical = float(np.quantile(fall, _SHARE, method="higher"))
     return Noise(max(_LEAST, typical), n, is_measured=True)
@@ -113,8 +113,4 @@ def noise_near(threshold: float, steps: pl.DataFrame) -> Noise:
 
 def leave_below(threshold: float, fall: float) -> float:
     """Return the threshold moved down by a fall in log-odds."""
-    return float(sigmoid(logit(_inside(np.array([threshold]))) - fall)[0])
-
-
-def _inside(p: Floats) -> Floats:
-    return np.clip(p, 1e-6, 1 - 1e-6)
+    return float(sigmoid(logit(np.array([threshold])) - fall)[0])
