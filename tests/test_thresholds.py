@@ -312,6 +312,7 @@ def test_nothing_known_later_changes_the_predictions():
     assert a["as_of"].max() + horizon <= KNOWN_BY
 
 
+@pytest.mark.slow
 def test_evidence_is_out_of_time_and_matured():
     seen = predict_out_of_time(world(), known_by=world().data_cutoff, config=CONFIG)
     first_test = world().config.backtest.first_test

@@ -62,6 +62,7 @@ def test_train_refuses_a_leak_in_one_line_that_names_the_override(cli, leaky, se
     assert not (cli.home / "refused").exists()
 
 
+@pytest.mark.slow
 def test_train_with_the_leak_accepted_records_it_in_the_bundle(cli, leaky, settings_file):
     done = cli(
         "train", leaky, "--settings", settings_file, "--out", "accepted",
@@ -82,6 +83,7 @@ def test_accepting_a_name_that_is_no_column_is_bad_input(cli, settings_file):
     assert "--accept-leak contract" in done.error_lines[0]
 
 
+@pytest.mark.slow
 def test_a_backtest_says_what_leaks(cli, leaky, settings_file):
     done = cli("backtest", leaky, "--settings", settings_file, "--out", "leaky-backtest", "--json")
     assert done.code == 0, done.stderr

@@ -9,6 +9,7 @@ from intentcast.scoring import load_bundle
 from tests.fixtures_world import world_folder
 
 
+@pytest.mark.slow
 def test_train_reports_half_lives_and_keeps_them_beside_the_bundle(cli, settings_file):
     done = cli(
         "train", world_folder(), "--settings", settings_file, "--out", "bundles-half-lives",

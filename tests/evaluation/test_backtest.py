@@ -222,6 +222,7 @@ def test_nothing_recorded_from_the_first_test_on_is_learnt_from(tmp_path):
     assert not scores(found).equals(scores(backtested()))
 
 
+@pytest.mark.slow
 def test_a_fold_does_not_see_what_is_recorded_after_it(tmp_path):
     second = backtested().folds[1].split.test[0]
     data = grown(tmp_path / "grown", from_=second)
@@ -234,6 +235,7 @@ def test_a_fold_does_not_see_what_is_recorded_after_it(tmp_path):
 # The same every time.
 
 
+@pytest.mark.slow
 def test_one_thread_and_shuffled_files_give_the_same_bits(tmp_path):
     data = load_dataset(shuffled_copy(tmp_path / "shuffled", seed=5))
     assert CONFIG.threads == 2
