@@ -160,37 +160,76 @@ def _conversions(evidence: Evidence, champion: Floats, settings: GateSettings) -
     )
 
 
-def _calibration(evidence: Evidence, settings: GateSettings) -> Check:
-    """Slope and level are refuted only if their 95 % intervals lie outside what is allowed.
+@dataclass(frozen=True)
+class CalibrationLimits:
+    """How far slope and level may be from 1, by 95 % intervals that allow for accounts.
+
+    Attributes:
+        slope: Of the outcome on logit(p), and its interval.
+        slope_low: Lower end.
+        slope_high: Upper end.
+        expected: Conversions predicted.
+        observed: Conversions that came.
+        ratio_low: Lower end of expected over observed.
+        ratio_high: Its upper end; infinite where none may have come.
+        mean_residual: Mean of outcome less probability.
+    """
+
+    slope: float
+    slope_low: float
+    slope_high: float
+    expected: float
+    observed: float
+    ratio_low: float
+    ratio_high: float
+    mean_residual: float
+
+
+def calibration_limits(p: Floats, y: Floats, accounts: NDArray[np.int64]) -> CalibrationLimits:
+    """Return slope and level with their intervals.
 
     Slope: Cox's logistic regression of the outcome on logit(p), sandwich by account. Level: the
     ratio of predicted to observed conversions, its error from residual sums per account.
+
+    Args:
+        p: Probabilities, shape (n,).
+        y: 0 or 1, of both some, shape (n,).
+        accounts: Numbers, shape (n,).
     """
-    p, y = evidence.challenger, evidence.converted
     margins = logit(p)
     intercept, slope = fit_platt(margins, y)
-    covariance = platt_covariance(margins, y, evidence.accounts, a=intercept, b=slope)
+    covariance = platt_covariance(margins, y, accounts, a=intercept, b=slope)
     reach = _Z95 * float(np.sqrt(max(covariance[1, 1], 0.0)))
-    mean, error = clustered_mean(y - p, evidence.accounts)
+    mean, error = clustered_mean(y - p, accounts)
     expected, observed = float(p.sum()), float(y.sum())
     low, high = (expected / (observed + side * _Z95 * error * len(y)) for side in (1.0, -1.0))
     if high <= 0:
         high = float("inf")
-    is_level = low <= 1 + settings.level_margin and high >= 1 - settings.level_margin
-    is_slope = slope - reach <= settings.slope_high and slope + reach >= settings.slope_low
+    return CalibrationLimits(
+        slope, slope - reach, slope + reach, expected, observed, low, high, mean
+    )
+
+
+def _calibration(evidence: Evidence, settings: GateSettings) -> Check:
+    """Slope and level are refuted only if their 95 % intervals lie outside what is allowed."""
+    found = calibration_limits(evidence.challenger, evidence.converted, evidence.accounts)
+    margin = settings.level_margin
+    is_level = found.ratio_low <= 1 + margin and found.ratio_high >= 1 - margin
+    is_slope = found.slope_low <= settings.slope_high and found.slope_high >= settings.slope_low
     return Check(
         "calibration",
         bool(is_slope and is_level),
-        f"slope {slope:.2f} ({slope - reach:.2f} to {slope + reach:.2f}; "
-        f"{settings.slope_low:g} to {settings.slope_high:g} allowed), {expected:.0f} conversions "
-        f"predicted, {observed:.0f} observed (ratio {low:.2f} to {high:.2f})",
+        f"slope {found.slope:.2f} ({found.slope_low:.2f} to {found.slope_high:.2f}; "
+        f"{settings.slope_low:g} to {settings.slope_high:g} allowed), {found.expected:.0f} "
+        f"conversions predicted, {found.observed:.0f} observed (ratio {found.ratio_low:.2f} to "
+        f"{found.ratio_high:.2f})",
         {
-            "slope": slope,
-            "slope_low": slope - reach,
-            "slope_high": slope + reach,
-            "expected": expected,
-            "observed": observed,
-            "mean_residual": mean,
+            "slope": found.slope,
+            "slope_low": found.slope_low,
+            "slope_high": found.slope_high,
+            "expected": found.expected,
+            "observed": found.observed,
+            "mean_residual": found.mean_residual,
         },
     )
 
