@@ -34,17 +34,48 @@ def fit_map(design: Floats, converted: Floats) -> Floats:
     centre = np.append(0.0, np.ones(n - 1))
     prior = np.append(_INTERCEPT_PRIOR, np.full(n - 1, _SLOPE_PRIOR))
     c = centre.copy()
+
+    def gradient_at(c: Floats) -> Floats:
+        out: Floats = design.T @ (converted - sigmoid(design @ c)) - prior * (c - centre)
+        return out
+
     for _ in range(50):
         p = sigmoid(design @ c)
         w = np.maximum(p * (1.0 - p), 1e-12)
-        gradient = design.T @ (converted - p) - prior * (c - centre)
+        gradient = gradient_at(c)
         hessian = design.T @ (design * w[:, None]) + np.diag(prior)
         step = np.linalg.solve(hessian, gradient)
         step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        # Margins that are far too sure make a whole step jump over the summit, to and fro.
+        for _ in range(30):
+            if float(gradient_at(c + step) @ step) >= -0.5 * float(gradient @ step):
+                break
+            step = step / 2.0
         c = c + step
         if float(np.abs(step).max()) < 1e-10:
             break
     return c
+
+
+def drawn_to_one(coefficients: Floats, covariance: Floats) -> Floats:
+    """Return a map's slopes, drawn towards 1 by how little they are known, shape (k,).
+
+    1 + w · (b − 1), w = max(0, 1 − k / W), W = (b − 1)ᵀ C⁻¹ (b − 1): the positive-part shrinkage of
+    James and Stein (1961) towards the identity. A slope that is one standard error from 1 becomes
+    1, one that is four away stays nearly what it is. A learner that is refitted with more data is
+    nearer to slope 1 than the one whose margins the map was fitted on, so what chance did to the
+    slope must not be carried over to it.
+
+    Args:
+        coefficients: Intercept and k slopes.
+        covariance: Of them, clustered by account.
+    """
+    away = coefficients[1:] - 1.0
+    k = len(away)
+    wald = float(away @ np.linalg.solve(covariance[1:, 1:] + 1e-12 * np.eye(k), away))
+    kept = max(0.0, 1.0 - k / wald) if wald > 0.0 else 0.0
+    out: Floats = 1.0 + kept * away
+    return out
 
 
 def map_covariance(
