@@ -82,12 +82,20 @@ class LogisticSettings(Settings):
 
 
 class CalibrationSettings(Settings):
-    """The later slice on which calibration is fitted and judged."""
+    """The later slice on which calibration is fitted and judged, and its intervals.
+
+    `level_moves` is the standard deviation, after a year, of how the level of all probabilities
+    moves on the log-odds scale; 0.35 has a doubling or halving of the odds as two of them.
+    `abstain_wider_than` is the width of the interval at the primary horizon, high less low, above
+    which a lead is said to be too little known; 1 never says so.
+    """
 
     share: float = Field(default=0.25, gt=0, lt=1)
     folds: int = Field(default=2, ge=1, le=2)
     min_converted: int = Field(default=30, ge=2)
     isotonic_from: int = Field(default=500, ge=2)
+    level_moves: float = Field(default=0.35, ge=0, le=5)
+    abstain_wider_than: float = Field(default=0.5, gt=0, le=1)
 
 
 class SearchSettings(Settings):

@@ -6,13 +6,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.propensity.isotonic import between_knots, centred_isotonic, isotonic_widths
-from intentcast.propensity.logit_maps import beta_design, fit_map, map_covariance, platt_design
-from intentcast.propensity.margins import SMALLEST, Floats, losses, sigmoid
+from intentcast.propensity.intervals import isotonic_band
+from intentcast.propensity.isotonic import between_knots, centred_isotonic
+from intentcast.propensity.logit_maps import (
+    beta_design,
+    drawn_to_one,
+    fit_map,
+    map_covariance,
+    platt_design,
+)
+from intentcast.propensity.margins import SMALLEST, Floats, level_shift, losses, sigmoid
 
 # The simplest first: a later one has to do clearly better.
-Kind = Literal["none", "platt", "beta", "isotonic"]
+Kind = Literal["none", "level", "platt", "beta", "isotonic"]
 _Z95 = 1.959963984540054
+# Kept off 0 and 1 by less than the probability itself, which the interval holds.
+_LOWEST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -20,23 +29,26 @@ class Calibrator:
     """A monotone map from margin to probability, with the uncertainty of its level.
 
     Attributes:
-        kind: `none`: p = σ(m). `platt`: p = σ(intercept + slope · m). `beta`: p =
-            σ(intercept + slope · log q − upper · log(1 − q)), q = σ(m). `isotonic`: log-odds
-            linear between stored knots, going on with Platt's slope beyond them, so that leads
-            keep their order.
-        slope: Of Platt's map, which `isotonic` has too, or of the beta map; 1 for `none`.
+        kind: `none`: p = σ(m). `level`: p = σ(intercept + m). `platt`: p =
+            σ(intercept + slope · m). `beta`: p = σ(intercept + slope · log q − upper · log(1 − q)),
+            q = σ(m). `isotonic`: log-odds linear between stored knots, going on with Platt's slope
+            beyond them, so that leads keep their order.
+        slope: Of Platt's map, which `isotonic` has too, or of the beta map; 1 for the others.
         intercept: Likewise; 0 for `none`.
         knots: Isotonic margins, rising.
         values: Isotonic log-odds at the knots, rising.
         covariance: Of (intercept, slope) of Platt's map on the slice, robust to dependence inside
             accounts (sandwich), shape (2, 2); of (intercept, slope, upper) of the beta map, (3, 3).
-        grid: Margins at which the isotonic map's uncertainty is known; empty for the other kinds.
-        below: There, how far the interval reaches below the map, in log-odds.
+        grid: Margins at which the band of `intervals.isotonic_band` is known; empty where the slice
+            was too small for it, or in an earlier bundle: then the covariance serves.
+        below: There, how far the band reaches below the map, in log-odds.
         above: Likewise above.
         n: Snapshots in the slice.
         n_converted: Of them, converted.
         shift: Added to every margin first; see `anchored`.
         upper: Of the beta map: how it rises where margins are large; 1 for the others.
+        drift: Standard deviation of the level's move from the slice to scoring, in log-odds; see
+            `intervals.level_drift`.
     """
 
     kind: Kind
@@ -52,6 +64,7 @@ class Calibrator:
     n_converted: int
     shift: float = 0.0
     upper: float = 1.0
+    drift: float = 0.0
 
     @property
     def base_rate(self) -> float:
@@ -60,28 +73,24 @@ class Calibrator:
 
     def probabilities(self, margins: Floats) -> Floats:
         """Return calibrated probabilities, strictly between 0 and 1, shape (n,)."""
-        margins = margins + self.shift
-        if self.kind == "isotonic":
-            log_odds = between_knots(margins, self.knots, self.values, self.slope)
-        elif self.kind == "beta":
-            columns = beta_design(margins)
-            log_odds = self.intercept + self.slope * columns[:, 1] + self.upper * columns[:, 2]
-        else:
-            log_odds = self.intercept + self.slope * margins
-        return np.clip(sigmoid(log_odds), 1e-6, 1.0 - 1e-6)
+        return np.clip(sigmoid(self._log_odds(margins + self.shift)), SMALLEST, 1.0 - SMALLEST)
 
     def interval(self, margins: Floats) -> tuple[Floats, Floats]:
-        """Return a 95 % interval for the share that converts among leads with this margin.
+        """Return a 95 % interval for the mean true probability of the leads with this margin.
 
-        On the log-odds scale: logit(p) ± 1.96 · sqrt(v), v = d C dᵀ, d = (1, m), the delta method
-        for Platt's map, which assumes that the map is of that form; likewise for the beta map; for
-        an isotonic map the percentiles of its bootstrap over accounts. It says how well the level
-        is known, not how one lead will act.
+        At a scoring instant within the quarter after training; see `intervals` for what exactly it
+        covers and how. On the log-odds scale the ends are logit(p) − √(below² + d²) and
+        logit(p) + √(above² + d²), with d = 1.96 · drift. Where the slice was too small for a
+        bootstrap, below = above = 1.96 · √(x C xᵀ), x = (1, m): the delta method for Platt's map,
+        which assumes that the map is of that form; likewise for the beta map.
+
+        Returns:
+            Low and high, strictly inside (0, 1), with low ≤ p ≤ high; each of shape (n,).
         """
         p = self.probabilities(margins)
         margins = margins + self.shift
         centre = np.log(p / (1.0 - p))
-        if self.kind == "isotonic":
+        if len(self.grid):
             below = np.interp(margins, self.grid, self.below)
             above = np.interp(margins, self.grid, self.above)
         else:
@@ -91,7 +100,22 @@ class Calibrator:
             for i, j in np.ndindex(*self.covariance.shape):
                 variance += self.covariance[i, j] * design[:, i] * design[:, j]
             below = above = _Z95 * np.sqrt(np.maximum(variance, 0.0))
-        return np.minimum(sigmoid(centre - below), p), np.maximum(sigmoid(centre + above), p)
+        after = _Z95 * self.drift
+        low = sigmoid(centre - np.sqrt(below * below + after * after))
+        high = sigmoid(centre + np.sqrt(above * above + after * after))
+        return (
+            np.minimum(np.maximum(low, _LOWEST), p),
+            np.maximum(np.minimum(high, 1.0 - _LOWEST), p),
+        )
+
+    def _log_odds(self, margins: Floats) -> Floats:
+        """Return the map's log-odds of margins that are shifted already."""
+        if self.kind == "isotonic":
+            return between_knots(margins, self.knots, self.values, self.slope)
+        if self.kind == "beta":
+            columns = beta_design(margins)
+            return self.intercept + self.slope * columns[:, 1] + self.upper * columns[:, 2]
+        return self.intercept + self.slope * margins
 
     def anchored(self, margins: Floats, converted: Floats) -> "Calibrator":
         """Return the same map for a learner that was refitted with the slice among its rows.
@@ -130,6 +154,7 @@ class Calibrator:
             "n_converted": self.n_converted,
             "shift": self.shift,
             "upper": self.upper,
+            "drift": self.drift,
         }
 
     @classmethod
@@ -164,15 +189,17 @@ def fit_calibrator(
     *,
     isotonic_from: int,
     min_converted: int,
+    drift: float = 0.0,
     seed: int = 7,
 ) -> Calibrator:
     """Fit on a later slice; keep the map only if it clearly helps on the slice's later half.
 
-    Candidates, the simplest first: no map, Platt's, the beta map, and centred isotonic regression
-    from `isotonic_from` converting accounts on. Each is fitted on the slice's earlier as-of times
-    and judged by log loss on its later ones (on half of the accounts and judged on the others where
-    there is one as-of time only). The simplest whose loss there is within one standard error of
-    the least, clustered by account, is refitted on the whole slice.
+    Candidates, the simplest first: no map, another level for all, Platt's, the beta map, and
+    centred isotonic regression from `isotonic_from` converting accounts on. Each is fitted on the
+    slice's earlier as-of times and judged by log loss on its later ones (on half of the accounts
+    and judged on the others where there is one as-of time only). The simplest whose loss there is
+    within one standard error of the least, clustered by account, is refitted on the whole slice,
+    and slopes of a smooth map are drawn towards 1 (`logit_maps.drawn_to_one`).
 
     Args:
         margins: Out-of-sample log-odds, shape (n,).
@@ -181,11 +208,12 @@ def fit_calibrator(
         times: As-of times, shape (n,).
         isotonic_from: Converting accounts from which isotonic regression is used.
         min_converted: Fewer conversions, or as few others: no map.
-        seed: Of the isotonic map's bootstrap.
+        drift: Of the interval; see `intervals.level_drift`.
+        seed: Of the interval's bootstrap.
     """
     n_converted = int(converted.sum())
     n_accounts = len(np.unique(clusters[converted == 1.0]))
-    candidates: list[Kind] = ["none", "platt", "beta"]
+    candidates: list[Kind] = ["none", "level", "platt", "beta"]
     if n_accounts >= isotonic_from:
         candidates.append("isotonic")
     enough = min(n_converted, len(converted) - n_converted) >= min_converted
@@ -194,11 +222,43 @@ def fit_calibrator(
     kind: Kind = "none"
     if enough and rises:
         kind = _clearly_best(candidates, margins, converted, clusters, times)
-    fitted = _fitted(kind, margins, converted, clusters)
-    if kind != "isotonic":
+    fitted = replace(_drawn(_fitted(kind, margins, converted, clusters), margins), drift=drift)
+    return with_band(fitted, margins, converted, clusters, seed=seed)
+
+
+def _drawn(fitted: Calibrator, margins: Floats) -> Calibrator:
+    """Return a smooth map with its slopes drawn towards 1, at the same level on the slice."""
+    if fitted.kind not in ("platt", "beta"):
         return fitted
-    grid, below, above = isotonic_widths(margins, converted, clusters, seed=seed)
-    return replace(fitted, grid=grid, below=below, above=above)
+    slopes = [fitted.slope, fitted.upper] if fitted.kind == "beta" else [fitted.slope]
+    slopes = drawn_to_one(np.array([fitted.intercept, *slopes]), fitted.covariance).tolist()
+    upper = slopes[-1] if fitted.kind == "beta" else 1.0
+    moved = replace(fitted, slope=slopes[0], upper=upper, intercept=0.0)
+    level = level_shift(moved._log_odds(margins), float(fitted.n_converted))
+    return replace(moved, intercept=level)
+
+
+def with_band(
+    calibrator: Calibrator,
+    margins: Floats,
+    converted: Floats,
+    clusters: NDArray[np.int64],
+    *,
+    seed: int,
+) -> Calibrator:
+    """Return the map with the band of its slice, where that is large enough for a bootstrap."""
+    band = isotonic_band(margins, converted, clusters, seed=seed)
+    if band is None:
+        return calibrator
+    grid, low, high = band
+    p = np.clip(sigmoid(calibrator._log_odds(grid)), SMALLEST, 1.0 - SMALLEST)
+    centre = np.log(p / (1.0 - p))
+    return replace(
+        calibrator,
+        grid=grid,
+        below=np.maximum(centre - low, 0.0),
+        above=np.maximum(high - centre, 0.0),
+    )
 
 
 def fit_rising_platt(margins: Floats, converted: Floats, clusters: NDArray[np.int64]) -> Calibrator:
@@ -218,8 +278,8 @@ def _fitted(
     knots, values = centred_isotonic(margins, converted) if kind == "isotonic" else (none, none)
     fitted = Calibrator(
         kind=kind,
-        slope=1.0 if kind == "none" else b,
-        intercept=0.0 if kind == "none" else a,
+        slope=1.0 if kind in ("none", "level") else b,
+        intercept={"none": 0.0, "level": level_shift(margins, float(converted.sum()))}.get(kind, a),
         knots=knots,
         values=values,
         covariance=platt_covariance(margins, converted, clusters, a=a, b=b),

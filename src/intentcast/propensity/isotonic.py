@@ -1,17 +1,12 @@
-"""Centred isotonic regression on the log-odds scale, and how well its level is known."""
+"""Centred isotonic regression on the log-odds scale."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numba import njit
 
 from intentcast.propensity.margins import Floats, logit
 
-_N_RESAMPLES = 200
-_N_GRID = 41
 
-
-def centred_isotonic(
-    margins: Floats, converted: Floats, weights: Floats | None = None
-) -> tuple[Floats, Floats]:
+def centred_isotonic(margins: Floats, converted: Floats) -> tuple[Floats, Floats]:
     """Return knots of centred isotonic regression (Oron and Flournoy 2017), values as log-odds.
 
     Each level of isotonic regression becomes one knot at its mean margin, so that the map rises
@@ -21,19 +16,12 @@ def centred_isotonic(
     Args:
         margins: Shape (n,).
         converted: 0 or 1, shape (n,).
-        weights: How often each row counts, above 0; once without them.
     """
-    from sklearn.isotonic import IsotonicRegression
-
-    order = np.lexsort((converted, margins))
-    m, y = margins[order], converted[order]
-    w = np.ones(len(m)) if weights is None else weights[order]
-    fitted = IsotonicRegression().fit_transform(m, y, sample_weight=w)
-    _, block = np.unique(np.asarray(fitted, dtype=np.float64), return_inverse=True)
-    size = np.bincount(block, weights=w)
-    knots = np.bincount(block, weights=w * m) / size
-    share = (np.bincount(block, weights=w * y) + 0.5) / (size + 1.0)
-    values = np.maximum.accumulate(logit(np.clip(share, 0.5 / (float(w.sum()) + 1.0), None)))
+    distinct, place, n = np.unique(margins, return_inverse=True, return_counts=True)
+    n_won = np.bincount(place, weights=converted, minlength=len(distinct))
+    knots, size, won = rising_blocks(distinct, n.astype(np.float64), n_won)
+    share = np.clip((won + 0.5) / (size + 1.0), 0.5 / (len(margins) + 1.0), None)
+    values = np.maximum.accumulate(logit(share))
     return knots, values + 1e-9 * np.arange(len(values))
 
 
@@ -46,31 +34,28 @@ def between_knots(margins: Floats, knots: Floats, values: Floats, slope: float) 
     return out
 
 
-def isotonic_widths(
-    margins: Floats, converted: Floats, clusters: NDArray[np.int64], *, seed: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return a grid of margins, and how far the map's 95 % interval reaches below and above there.
+@njit(cache=True)
+def rising_blocks(margins: Floats, n: Floats, n_converted: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the blocks of isotonic regression: mean margin, size and conversions, shapes (k,).
 
-    Accounts are drawn with replacement, the map is fitted anew, and the 2.5 and 97.5 percentiles
-    of its log-odds are taken against the map itself. Assumes independent accounts; where the true
-    map has a jump, the percentiles are too narrow near it.
+    Pool adjacent violators (Ayer and others 1955): neighbours are merged until shares rise.
 
     Args:
-        margins: Shape (n,).
-        converted: 0 or 1, shape (n,).
-        clusters: Account numbers, shape (n,).
-        seed: Of the draws.
+        margins: Rising, shape (m,).
+        n: How many rows are there, 0 allowed, shape (m,).
+        n_converted: Of them, converted, shape (m,).
     """
-    rng = np.random.default_rng(seed)
-    grid = np.unique(np.quantile(margins, np.linspace(0.0, 1.0, _N_GRID)))
-    centre = np.interp(grid, *centred_isotonic(margins, converted))
-    _, group = np.unique(clusters, return_inverse=True)
-    n_accounts = int(group.max()) + 1
-    maps = np.empty((_N_RESAMPLES, len(grid)))
-    for i in range(_N_RESAMPLES):
-        drawn = np.bincount(rng.integers(0, n_accounts, n_accounts), minlength=n_accounts)
-        w = drawn[group].astype(np.float64)
-        here = w > 0
-        maps[i] = np.interp(grid, *centred_isotonic(margins[here], converted[here], w[here]))
-    low, high = np.percentile(maps, [2.5, 97.5], axis=0)
-    return grid, np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
+    total, size, won = np.empty(len(n)), np.empty(len(n)), np.empty(len(n))
+    last = -1
+    for i in range(len(n)):
+        if n[i] == 0.0:
+            continue
+        last += 1
+        total[last], size[last], won[last] = n[i] * margins[i], n[i], n_converted[i]
+        while last > 0 and won[last - 1] * size[last] >= won[last] * size[last - 1]:
+            last -= 1
+            total[last] += total[last + 1]
+            size[last] += size[last + 1]
+            won[last] += won[last + 1]
+    kept = last + 1
+    return total[:kept] / size[:kept], size[:kept], won[:kept]

@@ -5,6 +5,7 @@ The steps: `rules` (a scorecard's points, where there are too few conversions to
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -117,7 +118,10 @@ def fit_rules(
             )
         learner = fit_points(part.features[:, 0], card)
         margins = learner.margins(part.features)
-        calibrator = fit_rising_platt(margins, part.converted, part.clusters)
+        calibrator = replace(
+            fit_rising_platt(margins, part.converted, part.clusters),
+            drift=part.drift_since(np.arange(len(part)), config.calibration),
+        )
         p = calibrator.probabilities(margins)
         loss = float(losses(p, part.converted, smallest=SMALLEST).mean())
         sample = OutOfSample(np.arange(len(part)), margins, "all rows")
@@ -229,6 +233,7 @@ def _calibrate(
         rows.times[sample.rows],
         isotonic_from=config.calibration.isotonic_from,
         min_converted=config.calibration.min_converted,
+        drift=rows.drift_since(sample.rows, config.calibration),
         seed=config.seed,
     )
     if sample.scheme == "account folds" or calibrator.kind == "none":

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.config import CalibrationSettings
+from intentcast.propensity.intervals import level_drift
 from intentcast.propensity.margins import Floats
 
 DAY_US = 86_400_000_000
@@ -58,6 +59,15 @@ class TrainingRows:
         """
         found: Mask = self.times + self.horizon_days * DAY_US + self.delay_us <= instant
         return found
+
+    def drift_since(self, positions: NDArray[np.int64], settings: CalibrationSettings) -> float:
+        """Return `intervals.level_drift` for a map that is fitted on some of the rows.
+
+        Training ends when the youngest row's label was known.
+        """
+        ended = int(self.times.max()) + self.horizon_days * DAY_US + self.delay_us
+        days = (ended - float(self.times[positions].mean())) / DAY_US
+        return level_drift(settings.level_moves, days_since_slice=days)
 
     def scarcer(self, mask: Mask) -> int:
         """Return how many of some rows converted, or how many did not, whichever is less."""

@@ -1,7 +1,7 @@
 """The steps of the ladder, and what is kept of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from intentcast.propensity.blend import BlendModel
@@ -60,3 +60,12 @@ class Fitted:
     out_of_sample: OutOfSample
     reason: str
     choice: Choice | None = None
+
+    @property
+    def out_of_sample_probabilities(self) -> Floats:
+        """The champion's probabilities of rows that it had not seen, as `out_of_sample` has them.
+
+        Calibrated as fitted on them: their margins are of the learner from before the refit.
+        """
+        calibrator = replace(self.models[self.champion].calibrator, shift=0.0)
+        return calibrator.probabilities(self.out_of_sample.margins)

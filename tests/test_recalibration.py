@@ -1,0 +1,191 @@
+"""The calibration alone, fitted anew: the learner stays, the level follows."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+import pytest
+
+from intentcast.bundle import read_bundle
+from intentcast.errors import RefusedError
+from intentcast.packaging import package
+from intentcast.propensity import Calibrator
+from intentcast.propensity.calibration import fit_calibrator
+from intentcast.propensity.margins import sigmoid
+from intentcast.recalibration import (
+    learner_cutoff,
+    moved_tiers,
+    recalibrate,
+    write_recalibrated,
+)
+from intentcast.scorecards import dataset_scorecards
+from intentcast.scoring import load_bundle, score
+from intentcast.tiers import TierPolicy
+from intentcast.training import fit_model
+from tests.fixtures_world import (
+    CONFIG,
+    CREATED,
+    handoff_settings,
+    place,
+    world,
+    world_snapshots,
+    world_times,
+)
+
+
+@cache
+def old_bundle():
+    """A bundle of the small world that learnt until half a year before the data end."""
+    data = world()
+    known_by = data.data_cutoff - timedelta(days=300)
+    model = fit_model(data, times=world_times(), known_by=known_by, config=CONFIG)
+    folder = package(
+        model,
+        data,
+        handoff=handoff_settings(),
+        scorecard=dataset_scorecards(data)[0],
+        metrics={},
+        created=CREATED,
+        out=place() / "old",
+        settings=CONFIG,
+    )
+    return folder, load_bundle(folder)
+
+
+def wrongly_levelled(by):
+    """The old bundle as if all its log-odds were too high by some amount."""
+    folder, bundle = old_bundle()
+    models = {
+        days: replace(model, calibrator=replace(model.calibrator, shift=by))
+        for days, model in bundle.models.items()
+    }
+    return folder, replace(bundle, models=models)
+
+
+@cache
+def recalibrated():
+    _, bundle = wrongly_levelled(1.5)
+    return recalibrate(bundle, world(), known_by=world().data_cutoff)
+
+
+@cache
+def rewritten():
+    folder, bundle = wrongly_levelled(1.5)
+    out = place() / "recalibrated"
+    known_by = world().data_cutoff
+    return write_recalibrated(
+        bundle, folder, recalibrated(), known_by=known_by, created=CREATED, out=out
+    )
+
+
+def test_a_wrong_level_is_set_right_out_of_time():
+    for part in recalibrated().values():
+        assert part.before.mean_probability > 1.5 * part.before.share_converted
+        assert abs(part.after.mean_probability - part.after.share_converted) < 0.3 * (
+            part.before.mean_probability - part.before.share_converted
+        )
+        assert part.after.log_loss < part.before.log_loss
+        assert part.calibrator.kind != "none" or part.after.mean_probability > 0
+
+
+def test_only_what_the_learner_had_not_seen_and_what_had_matured_is_used():
+    _, bundle = old_bundle()
+    for days, part in recalibrated().items():
+        assert part.first >= f"{learner_cutoff(bundle):%Y-%m-%d}"
+        last = world().data_cutoff - timedelta(days=days)
+        assert part.last <= f"{last:%Y-%m-%d}"
+        assert part.n_judged < part.n
+
+
+def test_the_new_bundle_has_the_same_learner_and_its_own_golden_rows():
+    folder, bundle = old_bundle()
+    loaded = load_bundle(rewritten())
+    for name in ("features.json", "themes.npz", "handoff.json"):
+        assert (rewritten() / name).read_bytes() == (folder / name).read_bytes()
+    for days, model in loaded.models.items():
+        assert model.step == bundle.models[days].step
+        assert model.calibrator.to_json() == recalibrated()[days].calibrator.to_json()
+    assert loaded.golden != bundle.golden
+    assert loaded.golden[0]["request"] == bundle.golden[0]["request"]
+
+
+def test_the_manifest_says_what_was_done():
+    _, bundle = old_bundle()
+    manifest = read_bundle(rewritten()).manifest
+    source = {"version": bundle.version, "sha256": bundle.sha256}
+    assert manifest["recalibrated_from"] == source
+    assert manifest["data_cutoff"] == world().data_cutoff.isoformat()
+    assert manifest["learner_cutoff"] == bundle.data_cutoff
+    assert manifest["recalibrated_on"]["90"]["n_converted"] == recalibrated()[90].n_converted
+    json.dumps(manifest["recalibrated_on"])
+    assert "Recalibrated" in (rewritten() / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_a_recalibrated_bundle_can_be_recalibrated_from_what_its_learner_had_not_seen():
+    again = recalibrate(load_bundle(rewritten()), world(), known_by=world().data_cutoff)
+    assert again[90].n == recalibrated()[90].n
+    assert again[90].calibrator.to_json() == recalibrated()[90].calibrator.to_json()
+
+
+def test_whoever_was_hot_is_hot():
+    _, bundle = wrongly_levelled(1.5)
+    before = score(bundle, world(), world_snapshots())
+    after = score(load_bundle(rewritten()), world(), world_snapshots())
+    same = (before["tier"] == after["tier"]).mean()
+    assert same > 0.99
+    assert after["probability"].mean() < before["probability"].mean()
+
+
+def test_a_threshold_moves_with_the_probability():
+    rng = np.random.default_rng(1)
+    m = rng.normal(-1, 1.5, 4000)
+    y = (rng.random(4000) < sigmoid(0.8 * m - 1)).astype(float)
+    many = np.arange(4000)
+    new = fit_calibrator(m, y, many, many % 9, isotonic_from=10**9, min_converted=30)
+    old = replace(new, kind="none", slope=1.0, intercept=0.0)
+    tiers = TierPolicy(30, hot=0.4, warm=0.1, handoffs_per_week=5, n_leads=9, n_weeks=3.0)
+    moved = moved_tiers(tiers, old, new)
+    assert moved.hot_leave is None
+    p, q = old.probabilities(m), new.probabilities(m)
+    assert ((p >= 0.4) == (q >= moved.hot)).all()
+    assert ((p >= 0.1) == (q >= moved.warm)).all()
+
+
+def test_too_few_conversions_are_refused_with_how_many_more_it_takes():
+    _, bundle = old_bundle()
+    known_by = learner_cutoff(bundle) + timedelta(days=110)
+    with pytest.raises(RefusedError, match=r"wait for [\d,]+ more conversions"):
+        recalibrate(
+            replace(
+                bundle,
+                settings=CONFIG.model_copy(
+                    update={
+                        "calibration": CONFIG.calibration.model_copy(
+                            update={"min_converted": 100_000}
+                        )
+                    }
+                ),
+            ),
+            world(),
+            known_by=known_by,
+        )
+
+
+def test_nothing_matured_is_refused():
+    _, bundle = old_bundle()
+    with pytest.raises(RefusedError, match="0 of 0 snapshots"):
+        recalibrate(bundle, world(), known_by=learner_cutoff(bundle) + timedelta(days=20))
+
+
+def test_a_calibrator_of_another_level_has_slope_one():
+    rng = np.random.default_rng(2)
+    m = rng.normal(-1, 1.5, 6000)
+    y = (rng.random(6000) < sigmoid(m - 1.2)).astype(float)
+    many = np.arange(6000)
+    found = fit_calibrator(m, y, many, many % 9, isotonic_from=10**9, min_converted=30)
+    assert found.kind == "level"
+    assert found.slope == 1.0
+    assert found.intercept == pytest.approx(-1.2, abs=0.15)
+    assert Calibrator.from_json(found.to_json()).to_json() == found.to_json()
