@@ -169,7 +169,8 @@ def test_tiers_hold_every_snapshot_once():
 
 def test_segments_are_levels_of_the_categorical_attributes():
     segments = report()["segments"]
-    assert {row["attribute"] for row in segments} == set(world().config.attributes.categorical)
+    attributes = world().config.attributes
+    assert {row["attribute"] for row in segments} == {*attributes.categorical, *attributes.numeric}
     for row in segments:
         assert 0 < row["n_snapshots"] <= report()["n_snapshots"]
         assert row["share_converted"] == pytest.approx(row["n_converted"] / row["n_snapshots"])

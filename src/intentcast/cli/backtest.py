@@ -1,5 +1,6 @@
 """`intentcast backtest`."""
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from intentcast.cli.console import (
     AsJson,
     DataFolder,
     Settings,
+    handoff_settings,
     learner_settings,
     open_dataset,
     percent,
@@ -50,26 +52,14 @@ def backtest(
     folder: Path, out: Path | None, settings: Path | None, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], Path]:
     """Run a backtest and write its three files; return the report and their folder."""
-    from intentcast.cli.tables import write_frame
-    from intentcast.evaluation.backtest import run_backtest
-    from intentcast.evaluation.report import render_report
-    from intentcast.evaluation.summary import summarise
-    from intentcast.files import json_bytes, write_atomic
-    from intentcast.scorecards import dataset_scorecards, read_scorecard
+    from intentcast.evaluation.backtest_files import write_backtest
 
     config = learner_settings(settings)
     dataset = open_dataset(folder, say)
     warn_of_leaks(dataset, say)
     place = out or Path("out") / dataset.config.name
-    cards = [read_scorecard(path) for path in dataset_scorecards(dataset)]
-    result = run_backtest(dataset, config=config, scorecards=cards, on_progress=say)
-    say("comparing")
-    report = summarise(result)
-    say("drawing the report")
-    html = render_report(report)
-    write_frame(result.predictions, place / "predictions.parquet")
-    write_atomic(place / "report.json", json_bytes(report))
-    write_atomic(place / "report.html", html.encode())
+    signals = handoff_settings().signals
+    report = write_backtest(dataset, place, config=config, signals=signals, on_progress=say)
     return report, place
 
 
@@ -98,6 +88,10 @@ def print_verdict(report: dict[str, Any]) -> None:
     for row in rows:
         print(f"  {row[0]:<22}{row[1]:>7}{row[2]:>16}{row[3]:>20}{row[4]:>9}")
     print(verdict(report))
+    if report["segments"]:
+        from intentcast.evaluation.segment_words import segment_verdict
+
+        print(textwrap.fill(segment_verdict(report["segments"]), 80))
     if truth := report["truth"]:
         print(
             f"Against the known truth: AUC {truth['auc']:.3f} of {truth['auc_truth']:.3f}, average "
@@ -109,8 +103,6 @@ def print_verdict(report: dict[str, Any]) -> None:
 
 def verdict(report: dict[str, Any]) -> str:
     """Return the comparison with the points table in words."""
-    import textwrap
-
     from intentcast.evaluation.report import state_verdict
 
     # A number keeps its percent sign on its line.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from intentcast.evaluation import charts
 from intentcast.evaluation.phrases import feature_in_words, name_in_words
 from intentcast.evaluation.revops_page import revops_part
+from intentcast.evaluation.segment_words import segment_in_words, segment_verdict
 from intentcast.features.spec import slug
 
 _CHAMPION = "champion"
@@ -36,6 +37,7 @@ _REASON_WORDS = {
 }
 _CALIBRATIONS = {
     "none": "left as they were, because correcting them did not help",
+    "level": "moved up or down as a whole",
     "platt": "corrected by a Platt curve",
     "beta": "corrected by a beta curve",
     "isotonic": "corrected by an isotonic curve",
@@ -79,6 +81,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
         "percent": format_percent,
         "day": format_day,
         "contender": contender_in_words,
+        "judged": segment_in_words,
     }
     return environment.get_template("report.html.j2").render(
         s=summary,
@@ -93,6 +96,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
         paired=_paired(summary),
         drivers=_drivers(summary),
         segments=_segments(summary),
+        segment_verdict=segment_verdict(summary["segments"]),
         fewest=_FEWEST_CONVERSIONS,
     )
 

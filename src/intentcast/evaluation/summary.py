@@ -1,6 +1,7 @@
 """`report.json`: every figure of a backtest, with its denominators."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from intentcast.evaluation.backtest import BASE_RATE, CHAMPION, BacktestResult
 from intentcast.evaluation.capacity import (
     Floats,
     gains_curve,
-    handed_over,
     precision_at_capacity,
 )
 from intentcast.evaluation.compare import PairedComparison
@@ -27,18 +27,23 @@ from intentcast.evaluation.metrics import (
     reliability,
 )
 from intentcast.evaluation.revops import revops_figures
+from intentcast.evaluation.segments import segment_rows
 from intentcast.evaluation.truth import compare_with_truth
+from intentcast.stages import StageSignal
 
-_MOST_SEGMENTS = 8
 
-
-def summarise(result: BacktestResult) -> dict[str, Any]:
+def summarise(result: BacktestResult, *, signals: Sequence[StageSignal] = ()) -> dict[str, Any]:
     """Return the report as JSON values.
 
     Metrics are of the primary horizon, pooled over folds; `horizons` has each horizon's, `folds`
     each fold's. `paired` compares the champion with each scorecard on the same leads at the same
     volume; `headline` is the hardest of the team's own. `revops` is what sales should
-    do; see `intentcast.evaluation.revops`.
+    do; see `intentcast.evaluation.revops`. `segments` has the champion by segment, each tested for
+    calibration with the number of tests accounted for; see `intentcast.evaluation.segments`.
+
+    Args:
+        result: From `run_backtest`.
+        signals: Of the buying stages, which are segments too.
     """
     config = result.dataset.config
     primary = config.conversion.primary_horizon_days
@@ -86,7 +91,7 @@ def summarise(result: BacktestResult) -> dict[str, Any]:
                 b._asdict() for b in reliability(arena.converted, _champion_probability(arena))
             ],
             "tiers": _tiers(result, arena),
-            "segments": _segments(result, arena),
+            "segments": segment_rows(result.dataset, arena, CHAMPION, signals=signals),
             "truth": _truth(result, arena, primary),
             "revops": revops_figures(result, arena, rival=headline["b"] if headline else None),
             "drivers": [list(pair) for pair in result.folds[-1].drivers[:40]],
@@ -218,45 +223,6 @@ def _tiers(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
                 ),
             }
         )
-    return rows
-
-
-def _segments(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
-    """Return the champion by level of each categorical attribute, largest levels first."""
-    dataset = result.dataset
-    leads = dataset.leads.join(
-        dataset.accounts, on="account_id", how="left", suffix="__account", maintain_order="left"
-    )
-    p, score = _champion_probability(arena), arena.score(CHAMPION)
-    [share] = handed_over(
-        [score], arena.converted, arena.leads, arena.times, per_time=arena.per_time
-    )
-    rows = []
-    for attribute in dataset.config.attributes.categorical:
-        values = arena.keys.select("lead_id").join(
-            leads.select("lead_id", pl.col(attribute).cast(pl.String).alias("level")),
-            on="lead_id",
-            how="left",
-            maintain_order="left",
-        )["level"]
-        counts = (
-            values.drop_nulls().value_counts().sort(["count", "level"], descending=[True, False])
-        )
-        for level, n in counts.head(_MOST_SEGMENTS).iter_rows():
-            here = (values == level).fill_null(value=False).to_numpy()
-            y = arena.converted[here]
-            rows.append(
-                {
-                    "attribute": attribute,
-                    "level": level,
-                    "n_snapshots": n,
-                    "n_converted": int(y.sum()),
-                    "share_converted": float(y.mean()),
-                    "mean_probability": float(p[here].mean()),
-                    "auc": auc(y, score[here]),
-                    "handed_over": float(share[here].sum()),
-                }
-            )
     return rows
 
 
