@@ -1,5 +1,6 @@
 """The gate: a challenger that may be worse does not pass, and the margins decide how much."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intentcast.champions import champion, reigns
 from intentcast.config import SourceDelay
-from intentcast.errors import RefusedError
-from intentcast.gate import Evidence, GateSettings, gather_evidence, judge
+from intentcast.errors import InputError, RefusedError
+from intentcast.gate import (
+    Evidence,
+    GateSettings,
+    Judgement,
+    gather_evidence,
+    judge,
+    judge_bundle,
+    record_judgement,
+)
 from intentcast.gate.checks import clustered_mean
 from intentcast.propensity.margins import logit, sigmoid
-from tests.fixtures_world import CONFIG, bundle, world
+from tests.tiny_world import tiny, tiny_bundle, tiny_bundle_folder
 
 DAY = 86_400_000_000
 
@@ -124,37 +134,94 @@ def test_rows_that_are_copies_within_a_cluster_add_no_certainty():
 
 def test_a_bundle_that_learnt_from_the_window_is_judged_by_a_stand_in_that_did_not():
     found = gather_evidence(
-        world(),
-        challenger=replace(bundle("logistic"), settings=CONFIG),
-        champion=replace(bundle("lightgbm"), settings=CONFIG),
-        scorecards=[],
-        window_days=56,
+        tiny(), challenger=tiny_bundle(), champion=tiny_bundle(), scorecards=[], window_days=56
     )
     opens = found.first
     assert found.last.date().isoformat() > opens.date().isoformat()
     assert all(f"before {opens:%Y-%m-%d}" in how for how in found.how)
     assert 0 < found.converted.sum() < len(found.converted)
     assert len(found.challenger) == len(found.champion) == len(found.times)
+    np.testing.assert_array_equal(found.challenger, found.champion)
 
 
 def test_a_window_closes_where_the_outcomes_are_recorded_not_where_the_horizon_ends():
     """With a delay of ten days, as-of times whose labels are not known yet are not in it."""
-    slow = world().config.model_copy(update={"source_delay_hours": SourceDelay(outcomes=240)})
+    slow = tiny().config.model_copy(update={"source_delay_hours": SourceDelay(outcomes=240)})
     late = gather_evidence(
-        replace(world(), config=slow),
-        challenger=replace(bundle("logistic"), settings=CONFIG),
+        replace(tiny(), config=slow),
+        challenger=tiny_bundle(),
         champion=None,
         scorecards=[],
         window_days=56,
     )
     longest = timedelta(days=late.horizon_days + 10)
-    assert late.last + longest <= world().data_cutoff
+    assert late.last + longest <= tiny().data_cutoff
     assert datetime.fromtimestamp(late.times.max() / 1e6, tz=UTC) == late.last
 
 
 def test_a_window_without_conversions_is_refused():
-    short = replace(world(), outcomes=world().outcomes.clear())
+    short = replace(tiny(), outcomes=tiny().outcomes.clear())
     with pytest.raises(RefusedError, match="0 conversions among"):
         gather_evidence(
-            short, challenger=bundle("logistic"), champion=None, scorecards=[], window_days=56
+            short, challenger=tiny_bundle(), champion=None, scorecards=[], window_days=56
+        )
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """The tiny bundle before the gate, without a champion."""
+    loose = GateSettings(slope_low=0.01, slope_high=100, level_margin=5)
+    return judge_bundle(tiny_bundle_folder(), tiny_bundle(), tiny(), settings=loose)
+
+
+def test_a_judgement_survives_its_file(judged):
+    raw = json.loads(json.dumps(judged.to_json()))
+    assert Judgement.from_json("tiny", judged.bundle.parent, raw) == judged
+    assert judged.champion is None
+    assert judged.reason.endswith("there was no champion")
+
+
+def test_a_bundle_that_passes_takes_the_place_only_where_that_was_asked_for(judged, tmp_path):
+    moved = replace(judged, bundle=tmp_path / judged.bundle.name)
+    at = datetime(2026, 1, 3, tzinfo=UTC)
+    record_judgement(moved, at=at, store=None, take_place=False)
+    assert champion(tmp_path, "tiny") is None
+    record_judgement(moved, at=at, store=None, take_place=True)
+    record_judgement(moved, at=at, store=None, take_place=True)
+    assert [reign.bundle for reign in reigns(tmp_path, "tiny")] == [moved.bundle.name]
+    kept = json.loads((tmp_path / f"{moved.bundle.name}.gate.json").read_text())
+    assert kept["passed"]
+    assert kept["at"] == at.isoformat()
+
+
+def test_a_bundle_that_fails_never_takes_the_place(judged, tmp_path):
+    failed = replace(judged.verdict.checks[0], passed=False)
+    moved = replace(
+        judged,
+        bundle=tmp_path / judged.bundle.name,
+        verdict=replace(judged.verdict, checks=(failed,)),
+    )
+    record_judgement(moved, at=datetime(2026, 1, 3, tzinfo=UTC), store=None, take_place=True)
+    assert champion(tmp_path, "tiny") is None
+
+
+def test_a_registry_that_cannot_be_used_is_a_note_and_the_place_is_given(judged, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    moved = replace(judged, bundle=tmp_path / judged.bundle.name)
+    notes = record_judgement(
+        moved, at=datetime(2026, 1, 3, tzinfo=UTC), store=tmp_path / "file", take_place=True
+    )
+    assert any("Not recorded in MLflow" in note for note in notes)
+    assert champion(tmp_path, "tiny") == moved.bundle
+
+
+def test_a_name_that_is_no_check_cannot_be_waived():
+    with pytest.raises(InputError, match="calibratoin"):
+        judge_bundle(
+            tiny_bundle_folder(),
+            tiny_bundle(),
+            tiny(),
+            settings=GateSettings(),
+            accept=["calibratoin"],
+            by="A. Owner",
         )

@@ -3,19 +3,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from intentcast.training import fit_model
-from tests.fixtures_world import (
-    CONFIG,
-    CREATED,
-    HORIZONS,
-    bundle,
-    bundle_folder,
-    pack,
-    trained,
-    trained_as,
-    world,
-    world_times,
-)
+from tests.fixtures_world import CREATED, HORIZONS, bundle, bundle_folder, trained, world
+from tests.tiny_world import tiny_bundle_folder, train_tiny
 
 STEPS = ("logistic", "lightgbm", "hazard", "blend")
 
@@ -28,12 +17,10 @@ def read_json(step, name):
     return json.loads((bundle_folder(step) / name).read_text(encoding="utf-8"))
 
 
-def test_two_trainings_on_the_same_data_differ_in_moment_and_version_alone(tmp_path):
-    data = world()
-    again = fit_model(data, times=world_times(), known_by=data.data_cutoff, config=CONFIG)
+def test_two_trainings_at_one_and_two_threads_differ_in_moment_and_version_alone(tmp_path):
     later = CREATED + timedelta(days=3)
-    one = contents(pack(trained(), tmp_path))
-    other = contents(pack(again, tmp_path, created=later))
+    one = contents(tiny_bundle_folder())
+    other = contents(train_tiny(tmp_path, threads=2, created=later))
     assert {name for name in one if one[name] != other[name]} == {"manifest.json"}
     manifests = [json.loads(found["manifest.json"]) for found in (one, other)]
     differing = {key for key in manifests[0] if manifests[0][key] != manifests[1][key]}
@@ -73,22 +60,23 @@ def test_the_drift_baseline_has_rising_deciles_of_every_feature():
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_model_card_says_what_it_learnt_from_and_its_limits(step):
-    card = (bundle_folder(step) / "model_card.md").read_text(encoding="utf-8")
-    model = trained_as(step)
-    assert card.startswith("# Model card: small\n")
-    for words in (
-        "reaches closed_won within 30, 90 days",
-        f"| training snapshots | {model.n_snapshots:,} |",
-        f"| hot from | {model.tiers.hot:.4f} ",
-        f"| 90 d | {step} |",
-        "Limits:",
-    ):
-        assert words in card
+def test_metrics_say_per_horizon_how_well_the_step_did_on_rows_it_had_not_seen(step):
+    found = read_json(step, "metrics.json")
+    assert found["step"] == step
+    assert found["n_snapshots"] == trained().n_snapshots
+    assert list(found["horizons"]) == [str(days) for days in HORIZONS]
+    for days, row in found["horizons"].items():
+        fit = trained().fitted[int(days)]
+        assert row["log_loss"] == fit.log_loss[step]
+        assert row["judged_on"] == fit.out_of_sample.scheme
+        assert 0 < row["n_slice_converted"] < row["n_slice"] == len(fit.out_of_sample.rows)
+        # A learner that is no better than chance would be a defect of the world.
+        assert 0.6 < row["auc"] < 1
+        assert row["base_rate"] < row["average_precision"] < 1
+        assert row["brier_skill"] > 0
 
 
-def test_metrics_settings_and_tiers_are_kept_as_given():
-    assert read_json("logistic", "metrics.json") == {"n_snapshots": trained().n_snapshots}
+def test_settings_and_tiers_are_kept_as_given():
     assert bundle("logistic").tiers == trained().tiers
     assert bundle("logistic").config == world().config
     assert bundle("logistic").scorecard is not None

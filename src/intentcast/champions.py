@@ -40,6 +40,15 @@ def reigns(bundles: Path, name: str) -> list[Reign]:
     return [Reign(**reign) for reign in _read(bundles).get(name, [])]
 
 
+def crowned_names(bundles: Path) -> list[str]:
+    """Return the names of the models that have a champion.
+
+    Raises:
+        InputError: If `champions.json` cannot be read.
+    """
+    return sorted(name for name, found in _read(bundles).items() if found)
+
+
 def champion(bundles: Path, name: str) -> Path | None:
     """Return the folder of a model's champion, or None.
 

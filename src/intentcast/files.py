@@ -1,12 +1,16 @@
 """Files that are there whole or not at all."""
 
+import io
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intentcast.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -33,6 +37,20 @@ def write_atomic(path: Path, data: bytes) -> None:
             expected="a folder that can be written to, with room in it",
             next_step="choose another place",
         ) from None
+
+
+def write_frame(frame: "pl.DataFrame", path: Path) -> None:
+    """Write a frame as CSV or Parquet, as the path's ending says.
+
+    Raises:
+        InputError: If the folder cannot be written to; nothing is left behind.
+    """
+    buffer = io.BytesIO()
+    if path.suffix == ".csv":
+        frame.write_csv(buffer)
+    else:
+        frame.write_parquet(buffer, compression="zstd")
+    write_atomic(path, buffer.getvalue())
 
 
 def json_bytes(value: Any) -> bytes:

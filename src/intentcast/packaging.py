@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from intentcast import model_card
+from intentcast.account_view import ACCOUNT_VIEW
 from intentcast.bundle import BundleContents, model_files, write_bundle
 from intentcast.config import DatasetConfig, LearnerConfig
 from intentcast.files import json_bytes
@@ -15,6 +18,7 @@ from intentcast.histories import history_from_json
 from intentcast.scoring import Unpackaged, predict_history
 from intentcast.sources import Dataset
 from intentcast.training import TrainedModel
+from intentcast.training_figures import training_figures
 
 _N_GOLDEN = 5
 _DECILES = np.linspace(0.1, 0.9, 9)
@@ -38,7 +42,7 @@ def package(
         dataset: What it was trained on.
         handoff: Criteria and stage signals to ship with it.
         scorecard: The points table to answer beside the model.
-        metrics: Kept as `metrics.json`.
+        metrics: Kept in `metrics.json` beside `training_figures`.
         created: The moment of writing.
         out: Folder of bundles.
         settings: What it was trained with; the gate trains stand-ins with the same.
@@ -49,17 +53,19 @@ def package(
     predictor = Unpackaged(model.featurizer, model.champion, config)
     files |= {
         "tiers.json": json_bytes(model.tiers.to_json()),
+        ACCOUNT_VIEW: json_bytes(model.accounts.to_json()),
         "handoff.json": json_bytes(handoff.model_dump(mode="json")),
         "dataset.json": json_bytes(config.model_dump(mode="json")),
         "reference.json": json_bytes(_reference(model)),
         "golden.json": json_bytes(
             [_golden_row(predictor, r) for r in _golden_requests(model, config)]
         ),
-        "metrics.json": json_bytes(dict(metrics)),
-        "model_card.md": _model_card(model, dataset).encode(),
+        "metrics.json": json_bytes({**training_figures(model, dataset), **metrics}),
     }
     if settings is not None:
-        files["settings.json"] = json_bytes(settings.model_dump(mode="json"))
+        # How many threads there were changes no number, so it is no part of the model.
+        kept = settings.model_dump(mode="json", exclude={"threads"})
+        files["settings.json"] = json_bytes(kept)
     if scorecard is not None:
         files["scorecard.toml"] = scorecard.read_bytes()
     fields = {
@@ -72,6 +78,7 @@ def package(
         "n_snapshots": model.n_snapshots,
         "n_converted": model.n_converted,
     }
+    files[model_card.FILE] = model_card.model_card(fields, files).encode()
     return write_bundle(BundleContents(config.name, files, fields), out, created=created)
 
 
@@ -134,56 +141,27 @@ def _pick(choices: Sequence[str], rng: np.random.Generator) -> str | None:
 
 
 def _reference(model: TrainedModel) -> dict[str, Any]:
-    """Return each feature's deciles and share of unknowns in training: the drift baseline."""
+    """Return what each feature looked like in training: the drift baseline.
+
+    Per feature its deciles among the known, the share unknown, and the shares of the known in the
+    bins that the distinct deciles bound. Where many values are equal, as most counts are 0, deciles
+    alone do not tell them.
+    """
     reference = {}
     for name, column in zip(model.features.names, model.features.values.T, strict=True):
-        known = column[~np.isnan(column)]
+        known = column[~np.isnan(column)].astype(np.float64)
+        deciles = np.quantile(known, _DECILES).tolist() if len(known) else []
+        numbers = decile_bins(known, deciles)
+        counts = np.bincount(numbers, minlength=len(set(deciles)) + 1)
         reference[name] = {
-            "deciles": np.quantile(known.astype(np.float64), _DECILES).tolist()
-            if len(known)
-            else [],
+            "deciles": deciles,
+            "shares": (counts / len(known)).tolist() if len(known) else [],
             "unknown": float(np.isnan(column).mean()) if len(column) else 0.0,
         }
-    return {"n": model.n_snapshots, "features": reference}
+    n_accounts = model.snapshots["account_id"].n_unique()
+    return {"n": model.n_snapshots, "n_accounts": n_accounts, "features": reference}
 
 
-def _model_card(model: TrainedModel, dataset: Dataset) -> str:
-    config = dataset.config
-    conversion = config.conversion
-    horizons = ", ".join(str(days) for days in conversion.horizons_days)
-    lines = [
-        f"# Model card: {config.name}",
-        "",
-        f"Predicts the probability that a lead reaches {' or '.join(conversion.outcomes)} within "
-        f"{horizons} days of an as-of time.",
-        "",
-        "| what | value |",
-        "| --- | --- |",
-        f"| learnt from what was known before | {model.known_by:%Y-%m-%d %H:%M} UTC |",
-        f"| training snapshots | {model.n_snapshots:,} |",
-        f"| of them converted within {conversion.primary_horizon_days} days "
-        f"| {model.n_converted:,} |",
-        f"| cohort | {config.cohort.rule} within {config.cohort.within_days} days |",
-        f"| features | {len(model.featurizer.spec.names)} |",
-        f"| themes | {', '.join(model.featurizer.themes.names) or 'none'} |",
-        f"| hot from | {model.tiers.hot:.4f} ({model.tiers.handoffs_per_week} hand-offs a week) |",
-        f"| warm from | {model.tiers.warm:.4f} |",
-        "",
-        "| horizon | step | calibration | out-of-sample log loss | why this step |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for days, fit in sorted(model.fitted.items()):
-        used = model.champion[days]
-        why = fit.reason if days == model.tiers.horizon_days else "as for the primary horizon"
-        lines.append(
-            f"| {days} d | {used.step} | {used.calibrator.kind} "
-            f"| {fit.log_loss[used.step]:.4f} | {why} |"
-        )
-    lines += [
-        "",
-        "Limits: the intervals say how well the level of a probability is known, not how one lead "
-        "will act; they take accounts as independent. Leads outside the cohort rule were not "
-        "learnt from. The probability describes leads as sales has treated them so far.",
-        "",
-    ]
-    return "\n".join(lines)
+def decile_bins(known: NDArray[np.float64], deciles: Sequence[float]) -> NDArray[np.int64]:
+    """Return each value's bin: 0 up to the lowest distinct decile, which it includes, and so on."""
+    return np.searchsorted(np.unique(np.asarray(deciles)), known, side="left").astype(np.int64)

@@ -4,9 +4,14 @@ It is never on the way of a prediction: the server reads a bundle folder, and th
 says which one is the champion.
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,9 @@ from intentcast.errors import InputError
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _LONGEST_TAG = 4000
+_PER_BATCH = 100
+# Tags that tell which bundle a run or a version is of.
+_BUNDLE, _DIGEST = "bundle", "bundle_sha256"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,21 @@ class RegisteredVersion:
     bundle: Path
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learnt from.
+
+    Attributes:
+        name: Of the data set.
+        sha256: Its fingerprint.
+        place: Its folder.
+    """
+
+    name: str
+    sha256: str
+    place: str
+
+
 def register(
     bundle: Path,
     *,
@@ -42,8 +65,17 @@ def register(
     store: Path,
     parameters: Mapping[str, str | float],
     metrics: Mapping[str, float],
+    tags: Mapping[str, str] | None = None,
+    data: TrainingData | None = None,
+    may_lead: bool = True,
 ) -> RegisteredVersion:
-    """Log a training run with its bundle and register the bundle as a model version.
+    """Log a training as an MLflow run and register its model as a version.
+
+    The run holds the parameters, the metrics, the data it learnt from, the model card, the bundle
+    (`bundle/`, what the commands and the server take) and the model as MLflow loads it (`model/`,
+    a copy of the bundle with `pyfunc_model.py`: what `mlflow models serve` takes).
+
+    Done twice for one bundle, as after a stop in between, it is one run and one version.
 
     Args:
         bundle: A bundle folder.
@@ -51,41 +83,153 @@ def register(
         store: Folder for `mlflow.db` and artefacts; made if absent.
         parameters: Of the run.
         metrics: Of the run.
+        tags: Of the run.
+        data: What it learnt from.
+        may_lead: Whether it becomes champion where its name has none.
 
     Raises:
         InputError: If the store cannot be opened, or MLflow is not installed.
     """
     client, mlflow_error = _client(store)
+    digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
     try:
-        artifacts = (store / "artifacts").resolve().as_uri()
-        experiment = client.get_experiment_by_name(name)
-        experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(name, artifact_location=artifacts)
-        )
-        run = client.create_run(experiment_id, run_name=bundle.name)
-        run_id: str = run.info.run_id
-        for key, parameter in sorted(parameters.items()):
-            client.log_param(run_id, key, parameter)
-        for key, metric in sorted(metrics.items()):
-            client.log_metric(run_id, key, metric)
-        client.log_artifacts(run_id, str(bundle), artifact_path="bundle")
-        client.set_terminated(run_id)
-        is_first = not client.search_registered_models(filter_string=f"name = '{name}'")
-        if is_first:
-            client.create_registered_model(name)
-        version = client.create_model_version(
-            name,
-            source=f"{run.info.artifact_uri}/bundle",
-            run_id=run_id,
-            tags={"bundle": bundle.name},
-        )
-        alias = CHAMPION if is_first else CHALLENGER
-        client.set_registered_model_alias(name, alias, version.version)
+        version = _version_with(client, name, _DIGEST, digest)
+        if version is None:
+            run = _run_for(client, name, bundle.name, digest, store)
+            told = {**(tags or {}), _DIGEST: digest, _BUNDLE: bundle.name}
+            _log(client, run.info.run_id, parameters, metrics, told, data)
+            _log_bundle(client, run.info.run_id, bundle)
+            client.set_terminated(run.info.run_id)
+            if not client.search_registered_models(filter_string=f"name = '{name}'"):
+                client.create_registered_model(name)
+            card = bundle / "model_card.md"
+            version = client.create_model_version(
+                name,
+                source=f"{run.info.artifact_uri}/model",
+                run_id=run.info.run_id,
+                tags={_BUNDLE: bundle.name, _DIGEST: digest},
+                description=card.read_text("utf-8")[:_LONGEST_TAG] if card.is_file() else None,
+            )
+        alias = _alias(client, name, version, mlflow_error, may_lead=may_lead)
     except mlflow_error as error:
         raise _unusable(store, error, f"; the bundle itself is whole in {bundle}") from None
-    return RegisteredVersion(name, int(version.version), alias, run_id, bundle)
+    return RegisteredVersion(name, int(version.version), alias, version.run_id, bundle)
+
+
+def add_to_run(
+    name: str,
+    bundle: str,
+    *,
+    store: Path,
+    files: Sequence[Path],
+    metrics: Mapping[str, float],
+    folder: str,
+) -> bool:
+    """Keep files and metrics with the run that made a bundle; return whether there is one.
+
+    Args:
+        name: Of the registered model.
+        bundle: Name of the bundle's folder.
+        store: Of `register`.
+        files: Such as a report.
+        metrics: Those that the run has already are left as they are.
+        folder: Of the run's artefacts.
+
+    Raises:
+        InputError: If the store cannot be opened.
+    """
+    client, mlflow_error = _client(store)
+    try:
+        version = _version_with(client, name, _BUNDLE, bundle)
+        if version is None:
+            return False
+        there = client.get_run(version.run_id).data.metrics
+        new = {key: value for key, value in metrics.items() if key not in there}
+        _log(client, version.run_id, {}, new, {}, None)
+        for path in files:
+            client.log_artifact(version.run_id, str(path), artifact_path=folder)
+    except mlflow_error as error:
+        raise _unusable(store, error) from None
+    return True
+
+
+def _run_for(client: Any, name: str, bundle: str, digest: str, store: Path) -> Any:
+    """Return the run of a bundle that was begun and not finished, or a new one."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        artifacts = (store / "artifacts").resolve().as_uri()
+        experiment_id = client.create_experiment(name, artifact_location=artifacts)
+    else:
+        experiment_id = experiment.experiment_id
+    begun = client.search_runs([experiment_id], f"tags.{_DIGEST} = '{digest}'", max_results=1)
+    if begun:
+        return begun[0]
+    return client.create_run(experiment_id, run_name=bundle, tags={_DIGEST: digest})
+
+
+def _log(
+    client: Any,
+    run_id: str,
+    parameters: Mapping[str, str | float],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    data: TrainingData | None,
+) -> None:
+    from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+
+    values = [Param(key, str(value)) for key, value in sorted(parameters.items())]
+    for first in range(0, len(values), _PER_BATCH):
+        client.log_batch(run_id, params=values[first : first + _PER_BATCH])
+    client.log_batch(
+        run_id,
+        # At no time of their own: the run has one, and a metric logged twice is the same.
+        metrics=[Metric(key, value, 0, 0) for key, value in sorted(metrics.items())],
+        tags=[RunTag(key, value[:_LONGEST_TAG]) for key, value in sorted(tags.items())],
+    )
+    if data is not None:
+        source = Dataset(data.name, data.sha256[:36], "local", json.dumps({"uri": data.place}))
+        client.log_inputs(run_id, [DatasetInput(source, [])])
+
+
+def _log_bundle(client: Any, run_id: str, bundle: Path) -> None:
+    """Log the model card, the bundle and the model that MLflow loads."""
+    card = bundle / "model_card.md"
+    if card.is_file():
+        client.log_artifact(run_id, str(card))
+        client.set_tag(run_id, "mlflow.note.content", card.read_text("utf-8")[:_LONGEST_TAG])
+    client.log_artifacts(run_id, str(bundle), artifact_path="bundle")
+    with tempfile.TemporaryDirectory() as temporary:
+        _save_model(bundle, Path(temporary) / "model")
+        client.log_artifacts(run_id, f"{temporary}/model", artifact_path="model")
+
+
+def _save_model(bundle: Path, folder: Path) -> None:
+    """Write the model that MLflow loads: `pyfunc_model.py`, a bundle, and what they need."""
+    libraries = ("intentcast", "mlflow", "lightgbm", "numpy", "polars")
+    with warnings.catch_warnings(record=True):
+        # It would like type hints and an example, where the signature says it all.
+        warnings.simplefilter("ignore")
+        from mlflow.models import ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import ColSpec, DataType, Schema
+
+        save_model(
+            str(folder),
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"bundle": str(bundle.resolve())},
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "request")])),
+            pip_requirements=[f"{name}=={library_version(name)}" for name in libraries],
+        )
+
+
+def _alias(client: Any, name: str, version: Any, mlflow_error: Any, *, may_lead: bool) -> str:
+    """Give a version its alias, unless it has one; return it."""
+    holder = _aliased_version(client, name, CHAMPION, mlflow_error)
+    if holder is not None and holder.version == version.version:
+        return CHAMPION
+    alias = CHAMPION if holder is None and may_lead else CHALLENGER
+    client.set_registered_model_alias(name, alias, version.version)
+    return alias
 
 
 def aliased(name: str, alias: str, *, store: Path) -> str | None:
@@ -96,7 +240,7 @@ def aliased(name: str, alias: str, *, store: Path) -> str | None:
     """
     client, mlflow_error = _client(store)
     version = _aliased_version(client, name, alias, mlflow_error)
-    bundle = version.tags.get("bundle") if version is not None else None
+    bundle = version.tags.get(_BUNDLE) if version is not None else None
     return str(bundle) if bundle else None
 
 
@@ -116,7 +260,7 @@ def set_champion(
     """
     client, mlflow_error = _client(store)
     try:
-        version = _version_of(client, name, bundle)
+        version = _version_with(client, name, _BUNDLE, bundle)
         if version is None:
             raise InputError(
                 f"no version of {name} with the bundle {bundle} in {store}",
@@ -144,7 +288,7 @@ def tag_version(name: str, bundle: str, *, store: Path, tags: Mapping[str, str])
     """
     client, mlflow_error = _client(store)
     try:
-        version = _version_of(client, name, bundle)
+        version = _version_with(client, name, _BUNDLE, bundle)
         if version is None:
             return False
         _tag(client, name, version.version, tags)
@@ -161,7 +305,7 @@ def parameter_of(name: str, bundle: str, key: str, *, store: Path) -> str | None
     """
     client, mlflow_error = _client(store)
     try:
-        version = _version_of(client, name, bundle)
+        version = _version_with(client, name, _BUNDLE, bundle)
         if version is None:
             return None
         value = client.get_run(version.run_id).data.params.get(key)
@@ -170,11 +314,11 @@ def parameter_of(name: str, bundle: str, key: str, *, store: Path) -> str | None
     return None if value is None else str(value)
 
 
-def _version_of(client: Any, name: str, bundle: str) -> Any:
-    """Return the latest version that was registered with a bundle folder's name, or None."""
+def _version_with(client: Any, name: str, tag: str, value: str) -> Any:
+    """Return the latest version with a tag of that value, or None."""
     found = client.search_model_versions(f"name = '{name}'")
-    of_bundle = [version for version in found if version.tags.get("bundle") == bundle]
-    return max(of_bundle, key=lambda version: int(version.version), default=None)
+    tagged = [version for version in found if version.tags.get(tag) == value]
+    return max(tagged, key=lambda version: int(version.version), default=None)
 
 
 def _aliased_version(client: Any, name: str, alias: str, mlflow_error: Any) -> Any:
@@ -201,6 +345,7 @@ def _client(store: Path):  # type: ignore[no-untyped-def]
     """Return an MLflow client on the store, and the exceptions that mean a broken store."""
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     try:
         import logging

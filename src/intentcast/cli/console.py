@@ -16,6 +16,7 @@ from intentcast.errors import InputError
 
 if TYPE_CHECKING:
     from intentcast.config import LearnerConfig
+    from intentcast.gate import GateSettings
     from intentcast.handoff import HandoffSettings
     from intentcast.sources import Dataset
 
@@ -39,6 +40,11 @@ AsOf = Annotated[
 Settings = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Learner settings; without it models/conversion.toml."),
+]
+
+Gate = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The gate's margins; without it models/gate.toml."),
 ]
 
 
@@ -118,6 +124,15 @@ def learner_settings(path: Path | None) -> "LearnerConfig":
 
     place = path or shipped("conversion.toml", in_checkout="models/conversion.toml")
     return read_settings(place, LearnerConfig)
+
+
+def gate_settings(path: Path | None) -> "GateSettings":
+    """Read `gate.toml`, the given or the shipped one."""
+    from intentcast.config import read_settings
+    from intentcast.gate import GateSettings
+    from intentcast.shipped import shipped
+
+    return read_settings(path or shipped("gate.toml", in_checkout="models/gate.toml"), GateSettings)
 
 
 def handoff_settings() -> "HandoffSettings":

@@ -1,13 +1,23 @@
 """`intentcast promote`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intentcast.cli.bundles import refuse_strange
-from intentcast.cli.console import REGISTRY, AsJson, Registry, open_dataset, progress, show
+from intentcast.cli.console import (
+    REGISTRY,
+    AsJson,
+    Gate,
+    Registry,
+    gate_settings,
+    open_dataset,
+    progress,
+    show,
+)
 
 if TYPE_CHECKING:
     from intentcast.gate import GateVerdict
@@ -37,9 +47,7 @@ def run(
             "bundle was trained on.",
         ),
     ] = None,
-    gate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Margins; without it models/gate.toml.")
-    ] = None,
+    gate: Gate = None,
     registry: Registry = REGISTRY,
     accept: Annotated[
         list[str] | None,
@@ -51,15 +59,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Judge, record, and promote or refuse."""
-    from intentcast.champions import Reign, champion, crown
-    from intentcast.config import read_settings
-    from intentcast.errors import BundleError, InputError, RefusedError
-    from intentcast.files import json_bytes, write_atomic
-    from intentcast.gate import GateSettings, gather_evidence, judge
-    from intentcast.registry import parameter_of, set_champion, tag_version
-    from intentcast.scorecards import dataset_scorecards, read_scorecard
+    from intentcast.champions import champion
+    from intentcast.errors import InputError, RefusedError
+    from intentcast.gate import judge_bundle, record_judgement
+    from intentcast.registry import parameter_of
     from intentcast.scoring import load_bundle
-    from intentcast.shipped import shipped
 
     if accept and not by:
         raise InputError(
@@ -67,9 +71,7 @@ def run(
             expected="the name of the owner who waives a check",
             next_step="add --by NAME",
         )
-    settings = read_settings(
-        gate or shipped("gate.toml", in_checkout="models/gate.toml"), GateSettings
-    )
+    settings = gate_settings(gate)
     moment = datetime.now(UTC)
     bundle = bundle.resolve()
     with progress() as say:
@@ -82,12 +84,6 @@ def run(
                 expected="a challenger",
                 next_step="train one, or give another bundle",
             )
-        holder, notes = None, []
-        if place is not None:
-            try:
-                holder = load_bundle(place)
-            except BundleError as error:
-                notes.append(f"The champion {place.name} cannot be used: {error.found}.")
         known = None
         if data is None:
             say("asking the registry for the data set")
@@ -100,53 +96,26 @@ def run(
             )
         dataset = open_dataset(data or Path(str(known)), say)
         refuse_strange(challenger, dataset)
-        if holder is not None and holder.primary_horizon_days != challenger.primary_horizon_days:
-            notes.append(
-                f"The champion {holder.version} is for {holder.primary_horizon_days} days and was "
-                "not compared."
-            )
-            holder = None
-        cards = [read_scorecard(path) for path in dataset_scorecards(dataset)]
-        evidence = gather_evidence(
+        judgement = judge_bundle(
+            bundle,
+            challenger,
             dataset,
-            challenger=challenger,
-            champion=holder,
-            scorecards=cards,
-            window_days=settings.window_days,
+            settings=settings,
+            accept=accept or (),
+            by=by,
             on_progress=say,
         )
-        verdict = judge(evidence, settings, waived=tuple(accept or ()))
-        _refuse_unknown(verdict, accept or [])
-        reason = _reason(verdict, by, has_champion=holder is not None)
-        found: dict[str, Any] = {
-            "bundle": bundle.name,
-            "champion": place.name if place else None,
-            "at": moment.isoformat(),
-            "by": by,
-            "reason": reason,
-            "notes": notes,
-            **verdict.to_json(),
-        }
-        write_atomic(bundle.with_name(f"{bundle.name}.gate.json"), json_bytes(found))
-        tags = {"gate": "passed" if verdict.passed else "refused", "gate_reason": reason}
         say("recording")
-        if verdict.passed:
-            crown(bundle.parent, challenger.name, Reign(bundle.name, moment.isoformat(), reason))
-        try:
-            if verdict.passed:
-                set_champion(challenger.name, bundle.name, store=registry, tags=tags)
-            else:
-                tag_version(challenger.name, bundle.name, store=registry, tags=tags)
-        except InputError as error:
-            notes.append(f"Not recorded in MLflow: {error.found}.")
+        notes = record_judgement(judgement, at=moment, store=registry, take_place=True)
+    verdict = judgement.verdict
     if as_json and verdict.passed:
-        show(found)
+        show({**judgement.to_json(), "at": moment.isoformat(), "notes": list(notes)})
         return
     if not as_json:
         _print(verdict, notes)
     if not verdict.passed:
         raise RefusedError(
-            f"{bundle.name} does not pass: {reason}",
+            f"{bundle.name} does not pass: {judgement.reason}",
             expected="every check passed, or waived by the owner",
             next_step=f"see {bundle.name}.gate.json; wait for more outcomes, train with other "
             "settings, or waive with --accept CHECK --by NAME",
@@ -154,28 +123,7 @@ def run(
     print(f"{bundle.name} is the champion of {challenger.name}. `intentcast rollback` goes back.")
 
 
-def _refuse_unknown(verdict: "GateVerdict", accepted: list[str]) -> None:
-    from intentcast.errors import InputError
-
-    names = [check.name for check in verdict.checks]
-    if odd := [name for name in accepted if name not in names]:
-        raise InputError(
-            f"--accept {odd[0]!r}",
-            expected=f"one of {', '.join(map(repr, names))}",
-            next_step="correct it",
-        )
-
-
-def _reason(verdict: "GateVerdict", by: str | None, *, has_champion: bool) -> str:
-    if verdict.failed:
-        return "; ".join(f"{check.name}: {check.detail}" for check in verdict.failed)
-    waived = [c.name for c in verdict.checks if not c.passed]
-    if waived:
-        return f"all checks but {', '.join(waived)}, waived by {by}"
-    return "all checks passed" if has_champion else "all checks passed; there was no champion"
-
-
-def _print(verdict: "GateVerdict", notes: list[str]) -> None:
+def _print(verdict: "GateVerdict", notes: Sequence[str]) -> None:
     import textwrap
 
     print(f"Window of as-of times: {verdict.window[0][:10]} to {verdict.window[1][:10]}")

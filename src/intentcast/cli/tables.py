@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intentcast.errors import InputError
+from intentcast.files import write_frame
 
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = ["checked_suffix", "read_frame", "told_before", "write_frame"]
 _SUFFIXES = (".parquet", ".csv")
 # What is text even where all of it looks like numbers or dates: 00123 is not 123.
 _TEXT = ("lead_id", "account_id", "tier", "model_version", "policy_version")
@@ -25,20 +27,6 @@ def checked_suffix(path: Path) -> Path:
             f"a file {path}", expected="a .parquet or .csv file", next_step="name it so"
         )
     return path
-
-
-def write_frame(frame: "pl.DataFrame", path: Path) -> None:
-    """Write a frame as the ending says."""
-    import io
-
-    from intentcast.files import write_atomic
-
-    buffer = io.BytesIO()
-    if path.suffix == ".csv":
-        frame.write_csv(buffer)
-    else:
-        frame.write_parquet(buffer, compression="zstd")
-    write_atomic(path, buffer.getvalue())
 
 
 def read_frame(path: Path) -> "pl.DataFrame":

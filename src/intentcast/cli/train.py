@@ -3,7 +3,7 @@
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,6 @@ from intentcast.cli.console import (
 
 if TYPE_CHECKING:
     from intentcast.evaluation.half_lives import HalfLifeReport
-    from intentcast.training import TrainedModel
 
 NAME = "train"
 HELP = (
@@ -36,8 +35,10 @@ HELP = (
     "logistic regression, a LightGBM hazard model, or the mean of the last two) is the simplest "
     "within one standard error of the best on later slices; calibration is kept only if it helps "
     "there. "
-    "The bundle is logged to MLflow (SQLite) and registered: the first of its name as champion, "
-    "later ones as challenger. Refuses where a column knows the outcome (see `check`).\n\n"
+    "Each training is an MLflow run (SQLite): settings, fingerprints of data and code, metrics, "
+    "model card, bundle, and the model for `mlflow models serve`. The first of its name is "
+    "registered as champion, later ones as challenger. Refuses where a column knows the outcome "
+    "(see `check`).\n\n"
     "Example: intentcast train data/sample"
 )
 
@@ -63,75 +64,41 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, package, register."""
-    from intentcast.packaging import package
-    from intentcast.scorecards import dataset_scorecards, read_scorecard
-    from intentcast.scoring import load_bundle
-    from intentcast.snapshots import as_of_times, cohort_span
-    from intentcast.training import fit_model
+    from intentcast.training_run import crown_the_first, register_bundle, train_bundle
 
     config = learner_settings(settings)
     handoff = handoff_settings()
     with progress() as say:
         dataset = open_dataset(folder, say)
-        cards = dataset_scorecards(dataset)
-        rules = read_scorecard(cards[0]) if cards else None
         accepted = refuse_leaks(dataset, accept_leak, say)
         known_by = instant(as_of, default=dataset.data_cutoff)
-        times = as_of_times(cohort_span(dataset), dataset.config.cohort.every_days)
-        model = fit_model(
+        moment = datetime.now(UTC)
+        trained = train_bundle(
             dataset,
-            times=times,
             known_by=known_by,
             config=config,
-            on_progress=say,
-            scorecard=rules,
-        )
-        figures = _figures(model) | {"accepted_leaks": accepted}
-        say("writing the bundle")
-        bundle = package(
-            model,
-            dataset,
             handoff=handoff,
-            scorecard=cards[0] if cards else None,
-            metrics=figures,
-            created=datetime.now(UTC),
+            accepted_leaks=accepted,
+            created=moment,
             out=out,
-            settings=config,
+            on_progress=say,
         )
-        say("reading it back")
-        load_bundle(bundle)
-        _crown_the_first(bundle, dataset.config.name)
+        bundle, figures = trained.bundle, trained.figures
+        crown_the_first(bundle, dataset.config.name, since=moment)
         registered = None
         if not no_registry:
-            from intentcast.registry import register
-
             say("registering")
-            registered = register(
-                bundle,
-                name=dataset.config.name,
-                store=registry,
-                parameters={
-                    "known_by": known_by.isoformat(),
-                    "step": figures["step"],
-                    "seed": config.seed,
-                    "data": str(folder.resolve()),
-                    "n_features": figures["n_features"],
-                },
-                metrics={
-                    f"log_loss_{days}d": row["log_loss"]
-                    for days, row in figures["horizons"].items()
-                },
-            )
+            registered = register_bundle(bundle, data=folder, config=config, store=registry)
         memory: HalfLifeReport | None = None
         kept: list[Path] = []
         if half_lives:
             from intentcast.evaluation.half_lives import measure_half_lives
 
             memory = measure_half_lives(
-                model,
+                trained.model,
                 dataset,
                 config=config,
-                card=rules,
+                card=trained.card,
                 on_progress=say,
             )
             kept = _keep_half_lives(memory, bundle)
@@ -151,8 +118,8 @@ def run(
             f"log loss {row['log_loss']:.4f}, calibration {row['calibration']}"
         )
     print(
-        f"Tiers for {model.tiers.handoffs_per_week} hand-offs a week: hot from "
-        f"{percent(model.tiers.hot)}, warm from {percent(model.tiers.warm)}"
+        f"Tiers for {trained.model.tiers.handoffs_per_week} hand-offs a week: hot from "
+        f"{percent(trained.model.tiers.hot)}, warm from {percent(trained.model.tiers.warm)}"
     )
     print(f"Bundle: {bundle}" + (f" (registered as {alias})" if alias else ""))
     if memory:
@@ -161,15 +128,6 @@ def run(
         print()
         print("\n".join(half_life_lines(memory)))
         print("\n".join(f"Written: {path}" for path in kept))
-
-
-def _crown_the_first(bundle: Path, name: str) -> None:
-    """Make a bundle champion where its model has none: somebody must answer."""
-    from intentcast.champions import Reign, champion, crown
-
-    if champion(bundle.parent, name) is None:
-        since = datetime.now(UTC).isoformat()
-        crown(bundle.parent, name, Reign(bundle.name, since, "the first bundle of its name"))
 
 
 def _keep_half_lives(report: "HalfLifeReport", bundle: Path) -> list[Path]:
@@ -184,26 +142,3 @@ def _keep_half_lives(report: "HalfLifeReport", bundle: Path) -> list[Path]:
     for path, data in zip(written, files.values(), strict=True):
         write_atomic(path, data)
     return written
-
-
-def _figures(model: "TrainedModel") -> dict[str, Any]:
-    fits = model.fitted
-    primary = fits[model.tiers.horizon_days]
-    return {
-        "step": primary.champion,
-        "reason": primary.reason[:1].upper() + primary.reason[1:],
-        "n_snapshots": model.n_snapshots,
-        "n_converted": model.n_converted,
-        "n_features": len(model.featurizer.spec.names),
-        "tiers": model.tiers.to_json(),
-        "horizons": {
-            str(days): {
-                "log_loss": fits[days].log_loss[used.step],
-                "base_rate": used.calibrator.base_rate,
-                "calibration": used.calibrator.kind,
-                "n_slice": used.calibrator.n,
-                "n_slice_converted": used.calibrator.n_converted,
-            }
-            for days, used in sorted(model.champion.items())
-        },
-    }
