@@ -20,9 +20,9 @@ def drawn(n, *, noise, seed=1, per_account=1):
     return margins, converted, np.arange(n) // per_account
 
 
-def chosen(n, **how):
+def chosen(n, *, usual=None, **how):
     margins, converted, clusters = drawn(n, **how)
-    return choose(margins, converted, clusters, n_converted=int(converted.sum()))
+    return choose(margins, converted, clusters, n_converted=int(converted.sum()), usual=usual)
 
 
 def test_a_step_that_is_clearly_better_is_taken():
@@ -39,6 +39,25 @@ def test_one_that_is_better_by_less_than_its_error_is_not():
     assert found.best != "logistic"
     assert 0 < found.gain < found.error
     assert "within one standard error of the best" in found.reason
+
+
+def test_the_usual_step_is_kept_while_the_best_is_better_by_less_than_its_error():
+    found = chosen(150, noise=(0.5, 0.6, 0.65), seed=9, usual="blend")
+    assert found.best != "blend"
+    assert found.step == "blend"
+    assert "blend is the usual step within one standard error of the best" in found.reason
+    assert found.rival is None
+
+
+def test_the_usual_step_is_left_for_one_that_is_clearly_better():
+    found = chosen(5000, noise=(1.5, 0.1, 1.0), usual="blend")
+    assert found.step == "hazard"
+    assert "hazard had the least log loss" in found.reason
+
+
+def test_where_the_usual_step_is_left_the_simplest_of_the_good_ones_is_taken():
+    found = chosen(400, noise=(0.2, 0.2, 2.0), seed=3, usual="blend")
+    assert found.step == "logistic"
 
 
 def test_equal_steps_give_the_simplest():

@@ -1,4 +1,4 @@
-"""The one-standard-error rule: the simplest step that is not clearly worse than the best."""
+"""The one-standard-error rule: the usual step unless it is clearly worse, else the simplest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,8 +45,12 @@ def choose(
     clusters: NDArray[np.int64],
     *,
     n_converted: int,
+    usual: str | None = None,
 ) -> Choice:
-    """Return the first step whose log loss is within one standard error of the least.
+    """Return the usual step if its log loss is within one standard error of the least.
+
+    If it is not, or there is none, the first step that is. A mean of learners that err differently
+    is a good guess before anything is known of them; the rule says when to leave it.
 
     The error is that of the paired difference, clustered by account: with d_i the difference of two
     steps' losses of snapshot i, se² = Σ_g (Σ_{i in g} (d_i − d̄))² / n² (Liang and Zeger 1986,
@@ -58,14 +62,16 @@ def choose(
         converted: 0 or 1, shape (n,).
         clusters: Account numbers, shape (n,).
         n_converted: Conversions in training, from which more are counted.
+        usual: The step that has to be clearly worse to be left.
     """
     losses = {step: margin_losses(m, converted) for step, m in margins.items()}
     mean = {step: float(loss.mean()) for step, loss in losses.items()}
     steps = list(margins)
     best = min(steps, key=lambda step: (mean[step], steps.index(step)))
+    tried = [usual, *steps] if usual else steps
     step = next(
         step
-        for step in steps
+        for step in tried
         if step == best or mean[step] - mean[best] <= paired(losses[step], losses[best], clusters)
     )
     later = steps[steps.index(step) + 1 :]
@@ -75,7 +81,8 @@ def choose(
     more = None
     if rival and gain > 0.0 and error < gain * np.sqrt(_FARTHEST):
         more = int(np.ceil(n_converted * ((error / gain) ** 2 - 1.0)))
-    said = _words(step, best, mean, losses, clusters, rival=rival, gain=gain, more=more)
+    named = "the usual" if step == usual else "the simplest"
+    said = _words(named, step, best, mean, losses, clusters, rival=rival, gain=gain, more=more)
     return Choice(step, best, mean, gain, error, rival, more, said)
 
 
@@ -88,6 +95,7 @@ def paired(one: Floats, other: Floats, clusters: NDArray[np.int64]) -> float:
 
 
 def _words(
+    named: str,
     step: str,
     best: str,
     mean: Mapping[str, float],
@@ -104,7 +112,7 @@ def _words(
     else:
         error = paired(losses[step], losses[best], clusters)
         said = (
-            f"{step} is the simplest step within one standard error of the best: log loss "
+            f"{step} is {named} step within one standard error of the best: log loss "
             f"{mean[step]:.4f} out of sample v {others}, standard error {error:.4f}"
         )
     if rival is None:

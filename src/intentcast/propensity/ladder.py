@@ -1,4 +1,4 @@
-"""Which learner to use: judged out of time, the simpler one unless a later one clearly wins.
+"""Which learner to use, judged out of time: the mean of two unless one alone is clearly better.
 
 The steps: `rules` (a scorecard's points, where there are too few conversions to learn from),
 `logistic`, `hazard`, `blend`. `lightgbm`, one model per horizon, is no step but a contender.
@@ -65,6 +65,7 @@ def fit_ladder(
             of_primary.rows.converted[of_primary.positions],
             of_primary.rows.clusters[of_primary.positions],
             n_converted=int(of_primary.rows.converted.sum()),
+            usual="blend",
         )
         champion: Step = choice.step  # type: ignore[assignment]
         reason = f"{choice.reason} ({of_primary.scheme}, {len(of_primary.positions):,} snapshots)"
