@@ -83,6 +83,47 @@ def test_a_constant_prediction_is_no_worse_calibrated_than_its_distance_from_the
     assert found <= most + 1e-9
 
 
+def test_figures_have_intervals_by_account_that_hold_them():
+    for name, figures in report()["contenders"].items():
+        ends = figures["ci95"]
+        keys = {"auc", "average_precision"}
+        if "brier" in figures:
+            keys |= {"brier", "log_loss", "mean_gap"}
+        if "brier" in figures and name != "base_rate":
+            keys |= {"calibration_slope", "calibration_intercept"}
+        assert set(ends) == keys
+        for key in keys - {"mean_gap"}:
+            assert ends[key][0] <= figures[key] <= ends[key][1]
+
+
+def test_each_fold_has_the_same_figures_of_its_own_rows():
+    primary = report()["contenders"]
+    for fold in report()["folds"]:
+        for name, figures in fold["contenders"].items():
+            assert set(figures) == set(primary[name]) - {"ci95"}
+            assert figures["n_snapshots"] == fold["n_test"]
+    pooled = sum(f["contenders"]["champion"]["n_converted"] for f in report()["folds"])
+    assert pooled == primary["champion"]["n_converted"]
+
+
+def test_quarters_are_those_of_the_as_of_times_and_add_up():
+    rows = mature("champion")
+    quarters = report()["quarters"]
+    assert sum(q["n_snapshots"] for q in quarters) == len(rows)
+    assert sum(q["n_converted"] for q in quarters) == rows["converted"].sum()
+    first = rows.filter(pl.col("as_of").dt.quarter() == int(quarters[0]["quarter"][-1])).filter(
+        pl.col("as_of").dt.year() == int(quarters[0]["quarter"][:4])
+    )
+    assert quarters[0]["mean_probability"] == pytest.approx(first["probability"].mean())
+    assert [q["quarter"] for q in quarters] == sorted(q["quarter"] for q in quarters)
+
+
+def test_lift_is_precision_over_the_base_rate():
+    champion = report()["contenders"]["champion"]
+    expected = champion["precision_at_capacity"]["expected"] / report()["base_rate"]
+    assert champion["lift_at_capacity"] == pytest.approx(expected)
+
+
 def test_each_scorecard_is_compared_on_the_same_leads_at_the_same_volume():
     assert {pair["b"] for pair in report()["paired"]} == {
         "scorecard:playbook", "scorecard:signals", "scorecard:crm_linear", "scorecard:repriced",

@@ -140,13 +140,16 @@ def draw_reliability(bins: Sequence[Row], *, label: str) -> str:
     )
 
 
-def draw_groups(bins: Sequence[Row], *, label: str) -> str:
+def draw_groups(
+    bins: Sequence[Row], *, label: str, title: str = "What the model said; converted of scored"
+) -> str:
     """Return each group of leads with what was said, what happened, and its counts underneath.
 
     Args:
         bins: `group` (two or more lines of text), `mean_probability`, `share_converted`, `low`,
             `high`; in the order to show.
         label: What the chart says, for those who cannot see it.
+        title: Of the groups.
     """
     import altair as alt
 
@@ -155,7 +158,7 @@ def draw_groups(bins: Sequence[Row], *, label: str) -> str:
     base = alt.Chart(_data([{**b, "place": i} for i, b in enumerate(bins)]))
     x = alt.X(
         "place:O",
-        title="What the model said; converted of scored",
+        title=title,
         axis=alt.Axis(
             labelExpr=f"{texts}[datum.value]",
             labelAngle=0,

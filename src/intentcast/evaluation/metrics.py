@@ -139,13 +139,30 @@ def expected_calibration_error(
 ) -> float:
     """Return Σ_b n_b/n · |mean p − share converted| over the bins of `reliability`.
 
-    Biased upwards: a perfectly calibrated model has about Σ sqrt(2·p(1−p)/(π·n_b)) / n_bins.
+    Biased upwards: see `calibration_error_by_chance`.
     """
     bins = reliability(converted, probability, n_bins=n_bins)
     n = sum(b.n_leads for b in bins)
     if n == 0:
         return float("nan")
     return sum(b.n_leads * abs(b.mean_probability - b.share_converted) for b in bins) / n
+
+
+def calibration_error_by_chance(
+    converted: ArrayLike, probability: ArrayLike, *, n_bins: int = 10
+) -> float:
+    """Return about what `expected_calibration_error` is where every probability is true.
+
+    The mean absolute value of a normal variable is σ·sqrt(2/π), so it is Σ_b n_b/n · sqrt(2 p(1−p)
+    / (π n_b)), p the mean probability of a bin. Rows are taken as independent; where leads recur,
+    chance does more.
+    """
+    bins = reliability(converted, probability, n_bins=n_bins)
+    n = sum(b.n_leads for b in bins)
+    if n == 0:
+        return float("nan")
+    spread = [b.n_leads * b.mean_probability * (1.0 - b.mean_probability) for b in bins]
+    return float(np.sqrt(2.0 * np.array(spread) / np.pi).sum() / n)
 
 
 def wilson(n_converted: float, n_leads: float) -> tuple[float, float]:

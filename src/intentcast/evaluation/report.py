@@ -3,12 +3,17 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from importlib import resources
 from typing import Any, NamedTuple
 
 from intentcast.evaluation import charts
+from intentcast.evaluation.formats import MISSING, format_day, format_number, format_percent
 from intentcast.evaluation.phrases import feature_in_words, name_in_words
+from intentcast.evaluation.probability_page import (
+    quarters_part,
+    reliability_part,
+    spread_in_words,
+)
 from intentcast.evaluation.revops_page import revops_part
 from intentcast.evaluation.segment_words import segment_in_words, segment_verdict
 from intentcast.features.spec import slug
@@ -17,7 +22,6 @@ _CHAMPION = "champion"
 _SCORECARD = "scorecard:"
 _FEWEST_CONVERSIONS = 10
 _N_DRIVERS = 15
-_MISSING = "–"
 _LEARNERS = {
     _CHAMPION: "the model",
     "base_rate": "same probability for everyone",
@@ -91,7 +95,9 @@ def render_report(summary: Mapping[str, Any]) -> str:
         why=_why(summary),
         revops=revops_part(summary, contender_in_words),
         gains=_gains(summary),
-        reliability=_reliability(summary),
+        reliability=reliability_part(summary),
+        quarters=quarters_part(summary),
+        spread=spread_in_words(summary),
         precision=_precision(summary),
         paired=_paired(summary),
         drivers=_drivers(summary),
@@ -99,29 +105,6 @@ def render_report(summary: Mapping[str, Any]) -> str:
         segment_verdict=segment_verdict(summary["segments"]),
         fewest=_FEWEST_CONVERSIONS,
     )
-
-
-def format_number(value: float | None, *, places: int = 0) -> str:
-    """Return a number with thousands separators, or a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return _MISSING
-    text = f"{round(value, places) + 0.0:,.{places}f}"
-    return text.replace("-", "−")
-
-
-def format_percent(share: float | None) -> str:
-    """Return a share as a percentage of one decimal, or a dash where there is none."""
-    if share is None or not math.isfinite(share):
-        return _MISSING
-    return f"{format_number(100 * share, places=1)} %"
-
-
-def format_day(instant: str | None) -> str:
-    """Return the day of an ISO instant."""
-    if instant is None:
-        return _MISSING
-    day = datetime.fromisoformat(instant)
-    return f"{day.day} {day:%b %Y}"
 
 
 def contender_in_words(name: str) -> str:
@@ -251,7 +234,7 @@ def _why(summary: Mapping[str, Any]) -> dict[str, Any]:
         "step": contender_in_words(champion["step"]),
         "steps": [contender_in_words(step) for step in champion["steps"]],
         "reason": reason,
-        "calibration": kinds.get(str(summary["primary_horizon_days"]), _MISSING),
+        "calibration": kinds.get(str(summary["primary_horizon_days"]), MISSING),
     }
 
 
@@ -297,32 +280,6 @@ def _gains(summary: Mapping[str, Any]) -> dict[str, Any]:
     said = ", ".join(f"{r['name']} {format_percent(r['share'])}" for r in reached)
     label = f"Gains curves. Of the conversions, the top {format_percent(at)} hold: {said}"
     return {"at": at, "reached": reached, "svg": charts.draw_gains(curves, label=label)}
-
-
-def _reliability(summary: Mapping[str, Any]) -> dict[str, Any]:
-    bins = [b for b in summary["reliability"] if None not in b.values()]
-    if not bins:
-        return {"bins": [], "svg": "", "groups_svg": ""}
-    groups = [
-        {
-            **b,
-            "group": f"{format_percent(b['mean_probability'])}\n"
-            f"{format_number(b['n_converted'])}\nof\n{format_number(b['n_leads'])}",
-        }
-        for b in bins
-    ]
-    said = "; ".join(
-        f"{format_percent(b['mean_probability'])} said, {format_percent(b['share_converted'])}"
-        f" converted of {format_number(b['n_leads'])}"
-        for b in bins
-    )
-    return {
-        "bins": bins,
-        "usual": min(bins, key=lambda b: abs(b["mean_probability"] - (summary["base_rate"] or 0))),
-        "top": bins[-1],
-        "svg": charts.draw_reliability(bins, label=f"Reliability diagram: {said}"),
-        "groups_svg": charts.draw_groups(groups, label=f"The same by group: {said}"),
-    }
 
 
 def _precision(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,23 +9,11 @@ import polars as pl
 
 from intentcast.evaluation.arena import Arena
 from intentcast.evaluation.backtest import BASE_RATE, CHAMPION, BacktestResult
-from intentcast.evaluation.capacity import (
-    Floats,
-    gains_curve,
-    precision_at_capacity,
-)
+from intentcast.evaluation.capacity import Floats, gains_curve
 from intentcast.evaluation.compare import PairedComparison
-from intentcast.evaluation.metrics import (
-    CalibrationLine,
-    auc,
-    average_precision,
-    brier,
-    brier_skill,
-    calibration_line,
-    expected_calibration_error,
-    log_loss,
-    reliability,
-)
+from intentcast.evaluation.contender_figures import Judge
+from intentcast.evaluation.metrics import reliability
+from intentcast.evaluation.quarters import realized_by_quarter
 from intentcast.evaluation.revops import revops_figures
 from intentcast.evaluation.segments import segment_rows
 from intentcast.evaluation.truth import compare_with_truth
@@ -35,11 +23,13 @@ from intentcast.stages import StageSignal
 def summarise(result: BacktestResult, *, signals: Sequence[StageSignal] = ()) -> dict[str, Any]:
     """Return the report as JSON values.
 
-    Metrics are of the primary horizon, pooled over folds; `horizons` has each horizon's, `folds`
-    each fold's. `paired` compares the champion with each scorecard on the same leads at the same
-    volume; `headline` is the hardest of the team's own. `revops` is what sales should
-    do; see `intentcast.evaluation.revops`. `segments` has the champion by segment, each tested for
-    calibration with the number of tests accounted for; see `intentcast.evaluation.segments`.
+    Metrics are of the primary horizon, pooled over folds, with intervals (`ci95`) by account;
+    `horizons` has each horizon's, `folds` each fold's without intervals. `quarters` has what the
+    champion said and what came, by calendar quarter. `paired` compares the champion with each
+    scorecard on the same leads at the same volume; `headline` is the hardest of the team's own.
+    `revops` is what sales should do; see `intentcast.evaluation.revops`. `segments` has the
+    champion by segment, each tested for calibration with the number of tests accounted for; see
+    `intentcast.evaluation.segments`.
 
     Args:
         result: From `run_backtest`.
@@ -58,8 +48,8 @@ def summarise(result: BacktestResult, *, signals: Sequence[StageSignal] = ()) ->
         if _has_mature(result, days)
     }
     by_horizon = {
-        str(days): {name: _metrics(there, name) for name in arena.names}
-        for days, there in arenas.items()
+        str(days): {name: judge.figures(name) for name in arena.names}
+        for days, judge in ((days, Judge.of_all(there)) for days, there in arenas.items())
     }
     report: dict[str, Any] = _finite(
         {
@@ -90,6 +80,7 @@ def summarise(result: BacktestResult, *, signals: Sequence[StageSignal] = ()) ->
             "reliability": [
                 b._asdict() for b in reliability(arena.converted, _champion_probability(arena))
             ],
+            "quarters": realized_by_quarter(arena, CHAMPION),
             "tiers": _tiers(result, arena),
             "segments": segment_rows(result.dataset, arena, CHAMPION, signals=signals),
             "truth": _truth(result, arena, primary),
@@ -125,35 +116,6 @@ def _dataset(result: BacktestResult) -> dict[str, Any]:
     }
 
 
-def _metrics(arena: Arena, name: str) -> dict[str, Any]:
-    y, score = arena.converted, arena.score(name)
-    at_capacity = precision_at_capacity(score, y, arena.leads, arena.times, per_time=arena.per_time)
-    found: dict[str, Any] = {
-        "auc": auc(y, score),
-        "average_precision": average_precision(y, score),
-        "precision_at_capacity": at_capacity._asdict(),
-        "n_snapshots": len(y),
-        "n_converted": int(y.sum()),
-    }
-    p = arena.probability(name)
-    if p is not None:
-        base = arena.probability(BASE_RATE)
-        assert base is not None, "the base rate is a probability"
-        # The base rate differs between folds only: a slope on that would say nothing.
-        no_line = CalibrationLine(float("nan"), float("nan"))
-        line = no_line if name == BASE_RATE else calibration_line(y, p)
-        found |= {
-            "brier": brier(y, p),
-            "brier_skill": brier_skill(y, p, reference=base),
-            "log_loss": log_loss(y, p),
-            "calibration_slope": line.slope,
-            "calibration_intercept": line.intercept,
-            "expected_calibration_error": expected_calibration_error(y, p),
-            "mean_probability": float(p.mean()),
-        }
-    return found
-
-
 def _headline(result: BacktestResult, paired: list[PairedComparison]) -> dict[str, Any] | None:
     """Return the comparison with the scorecard that found most: the fairest to the rules.
 
@@ -185,13 +147,7 @@ def _folds(result: BacktestResult, arena: Arena) -> list[dict[str, Any]]:
                 "n_test_converted": int(y.sum()),
                 "step": fold.step,
                 "hot_threshold": fold.tiers.hot,
-                "contenders": {
-                    name: {
-                        "auc": auc(y, arena.score(name)[here]),
-                        "average_precision": average_precision(y, arena.score(name)[here]),
-                    }
-                    for name in arena.names
-                },
+                "contenders": {name: Judge(arena, here).figures(name) for name in arena.names},
             }
         )
     return folds
