@@ -1,4 +1,4 @@
-"""JSON log lines: which request, how it ended, how long it took; no bodies and no lead."""
+"""JSON log lines: which request, whose key, how it ended; no bodies, and a lead's id as a hash."""
 
 import logging
 import re
@@ -12,12 +12,21 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger, Processor
 
+from serving.notes import Notes, start_notes
 from serving.problems import respond, unexpected
 from serving.state import ServerState
 
 _LONGEST_PATH = 100
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _HEADER = "x-request-id"
+# Answers are data for programs: nothing in them is to be run, framed, guessed at or stored.
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_CLOSE = (b"connection", b"close")
 
 
 def _processors() -> list[Processor]:
@@ -33,7 +42,7 @@ def json_logger(stream: TextIO) -> FilteringBoundLogger:
         structlog.WriteLogger(stream),
         processors=[*_processors(), structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
+    ).bind()  # once: the proxy would be bound anew for each line
     return logger
 
 
@@ -83,6 +92,7 @@ class RequestLog:
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        notes = start_notes(request_id)
         status = 0
 
         async def named(message: Message) -> None:
@@ -90,7 +100,11 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 name = (_HEADER.encode(), request_id.encode())
-                message = {**message, "headers": [*message["headers"], name]}
+                headers = [*message["headers"], *SECURITY_HEADERS, name]
+                if self._state.is_draining and _CLOSE not in headers:
+                    # The next request then goes to a server that stays.
+                    headers.append(_CLOSE)
+                message = {**message, "headers": headers}
             await send(message)
 
         about: dict[str, Any] = {}
@@ -101,22 +115,32 @@ class RequestLog:
             if status == 0:
                 await respond(unexpected(request_id))(scope, receive, named)
         finally:
-            self._record(scope, request_id, status, time.perf_counter() - started, about)
+            self._record(scope, notes, status, time.perf_counter() - started, about)
 
     def _record(
-        self, scope: Scope, request_id: str, status: int, seconds: float, about: dict[str, Any]
+        self, scope: Scope, notes: Notes, status: int, seconds: float, about: dict[str, Any]
     ) -> None:
         route = getattr(scope.get("route"), "path", None)
         self._state.metrics.requests.labels(route or "none", status).inc()
         self._state.metrics.seconds.labels(route or "none").observe(seconds)
+        told = {
+            name: value
+            for name, value in (
+                ("key", notes.key),
+                ("leads", notes.n_leads),
+                ("lead", notes.lead_id),
+            )
+            if value
+        }
         write = self._state.log.error if about or status == 0 else self._state.log.info
         write(
             "request",
-            request_id=request_id,
+            request_id=notes.request_id,
             method=scope["method"][:16],
             path=route or scope["path"][:_LONGEST_PATH],
             status=status,
             milliseconds=round(seconds * 1000, 2),
+            **told,
             **about,
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from intentcast.bundle import Bundle
 from intentcast.errors import InputError
 from intentcast.scoring import load_bundle, with_policy
+from serving.places import Place
 
 _LONGEST_REASON = 300
 _FOLDERS = re.compile(r"\S*/(?=\S)")
@@ -25,22 +26,24 @@ class ServedModel:
     """Holds the loaded bundle. A request takes it once, so its answer is wholly of one version.
 
     Args:
-        folder: The bundle's; a link is resolved at each load.
+        place: Where the bundle is found at each load.
         policy: A policy file to take the tiers from; read at each load.
         load: Reads and checks a bundle.
     """
 
     def __init__(
         self,
-        folder: Path | None,
+        place: Place,
         *,
         policy: Path | None = None,
         load: Callable[[Path], Bundle] = load_bundle,
     ) -> None:
-        self._folder, self._policy, self._load = folder, policy, load
+        self.place = place
+        self._policy, self._load = policy, load
         self._loading = threading.Lock()
         self._bundle: Bundle | None = None
         self._warnings: tuple[str, ...] = ()
+        self._source: Path | None = None
 
     @property
     def bundle(self) -> Bundle | None:
@@ -52,8 +55,16 @@ class ServedModel:
         """What is odd about the bundle and the policy together."""
         return self._warnings
 
-    def reload(self) -> Bundle:
-        """Load the folder's bundle and serve it from now on.
+    @property
+    def source(self) -> Path | None:
+        """The folder that the bundle was read from."""
+        return self._source
+
+    def reload(self, folder: Path | None = None) -> Bundle:
+        """Load a bundle and serve it from now on.
+
+        Args:
+            folder: Of the bundle; without it the one that the place names now.
 
         Raises:
             BundleRefusedError: If it cannot be served; the one before goes on.
@@ -62,25 +73,26 @@ class ServedModel:
         if not self._loading.acquire(blocking=False):
             raise ReloadUnderWayError
         try:
-            bundle, warnings = self._read()
+            bundle, warnings, self._source = self._read(folder)
             self._bundle, self._warnings = bundle, tuple(warnings)
         finally:
             self._loading.release()
         return bundle
 
-    def _read(self) -> tuple[Bundle, list[str]]:
-        if self._folder is None:
-            raise BundleRefusedError("no bundle is set (INTENTCAST_BUNDLE)")
+    def _read(self, folder: Path | None) -> tuple[Bundle, list[str], Path]:
         try:
-            # Resolved once, so that a link that moves meanwhile cannot mix two bundles.
-            bundle = self._load(self._folder.resolve())
-            return with_policy(bundle, self._policy) if self._policy else (bundle, [])
+            # Resolved once, so that a link that moves meanwhile cannot mix two bundles. What stood
+            # in at the start must not displace a champion because its file is lost.
+            source = folder or self.place.folder(may_stand_in=self._bundle is None)
+            bundle = self._load(source)
+            tiered, odd = with_policy(bundle, self._policy) if self._policy else (bundle, [])
         except InputError as error:
             raise BundleRefusedError(_without_folders(error.found)) from None
         except Exception as error:
             # Whatever a damaged bundle makes the libraries raise, the old model must go on.
             kind = type(error).__name__
             raise BundleRefusedError(f"the bundle could not be read ({kind})") from error
+        return tiered, odd, source
 
 
 def _without_folders(text: str) -> str:

@@ -7,22 +7,30 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serving.access import OPEN_PATHS
 from serving.problems import MEDIA_TYPE, Problem
 
 _REFERENCE = "#/components/schemas/{model}"
 _MEANINGS = {
     400: "The body is not JSON",
     401: "No key",
-    403: "Reload is off, or the key is wrong",
+    403: "The key is wrong or may not do this, or reload is off",
     408: "The body did not arrive in time",
     409: "Another reload is under way",
     413: "The body or the batch is too large",
     415: "The body is not plain JSON",
     422: "Not valid; `errors` names the fields",
+    429: "The key's rate is used up; Retry-After says for how long",
     500: "A defect of the server",
-    503: "No model is loaded, or the server is stopping",
+    503: "No model is loaded, or the server is busy or stopping",
 }
-NEEDS_KEY: dict[str, Any] = {"security": [{"admin_key": []}]}
+NEEDS_KEY: dict[str, Any] = {"security": [{"key": []}]}
+_MAY_NEED_KEY: list[dict[str, Any]] = [{"key": []}, {}]
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Where keys are asked for: scope `score` for predictions, `admin` for reload.",
+}
 
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -58,7 +66,11 @@ def install_openapi(app: FastAPI, *bodies: type[BaseModel]) -> None:
             )
             components = app.openapi_schema.setdefault("components", {})
             components.setdefault("schemas", {}).update(schemas["$defs"])
-            components["securitySchemes"] = {"admin_key": {"type": "http", "scheme": "bearer"}}
+            components["securitySchemes"] = {"key": _KEY}
+            for path, operations in app.openapi_schema["paths"].items():
+                if path not in OPEN_PATHS:
+                    for operation in operations.values():
+                        operation.setdefault("security", _MAY_NEED_KEY)
         return app.openapi_schema
 
     app.openapi = page  # type: ignore[method-assign]

@@ -1,28 +1,19 @@
 """Running the server: is it alive, is it ready, what does it serve, and serve another."""
 
-import hashlib
-import hmac
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
 from intentcast.bundle import Bundle
 from serving.answers import HorizonModelOut, ModelOut, Status, TiersOut
+from serving.loading import load
 from serving.metrics import CONTENT_TYPE
 from serving.models import BundleRefusedError, ReloadUnderWayError
 from serving.openapi import NEEDS_KEY, problems_of
-from serving.problems import (
-    BUNDLE_REFUSED,
-    NO_KEY,
-    RELOAD_BUSY,
-    RELOAD_OFF,
-    WRONG_KEY,
-    ProblemError,
-)
-from serving.state import Loaded, ServerState, State, assert_ready
+from serving.problems import BUNDLE_REFUSED, RELOAD_BUSY, ProblemError
+from serving.state import Loaded, State, assert_ready
 
 router = APIRouter()
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 @router.get("/livez", operation_id="livez", tags=["operations"], summary="Is the process alive")
@@ -50,7 +41,10 @@ async def readyz(state: State) -> Status:
     tags=["operations"],
     summary="Counters for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problems_of(401, 403),
+    },
 )
 def metrics(state: State) -> Response:
     """Return counters as Prometheus reads them."""
@@ -62,33 +56,11 @@ def metrics(state: State) -> Response:
     operation_id="model",
     tags=["model"],
     summary="The model being served",
-    responses=problems_of(503),
+    responses=problems_of(401, 403, 503),
 )
 async def model(bundle: Loaded) -> ModelOut:
     """Return what is being served."""
     return _described(bundle)
-
-
-async def _with_key(request: Request, state: State) -> None:
-    """Return if the request has the admin key.
-
-    Raises:
-        ProblemError: 403 if reload is off or the key is wrong, 401 if there is none.
-    """
-    if state.settings.admin_key is None:
-        raise ProblemError(RELOAD_OFF, "no admin key is set on the server (INTENTCAST_ADMIN_KEY)")
-    given = request.headers.getlist("authorization")
-    scheme, _, key = (given[0] if len(given) == 1 else "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        detail = "send the admin key as 'Authorization: Bearer …'"
-        raise ProblemError(NO_KEY, detail, headers=_CHALLENGE)
-    expected = state.settings.admin_key.get_secret_value().encode()
-    # Digests have one length, so that the time taken does not tell the key's.
-    same = hmac.compare_digest(
-        hashlib.sha256(key.strip().encode("latin-1")).digest(), hashlib.sha256(expected).digest()
-    )
-    if not same:
-        raise ProblemError(WRONG_KEY, "the admin key is another")
 
 
 @router.post(
@@ -96,12 +68,11 @@ async def _with_key(request: Request, state: State) -> None:
     operation_id="reload_model",
     tags=["model"],
     summary="Load the bundle folder again",
-    dependencies=[Depends(_with_key)],
     responses=problems_of(401, 403, 409, 422),
     openapi_extra=NEEDS_KEY,
 )
 def reload_model(state: State) -> ModelOut:
-    """Serve what the bundle folder holds now; if it cannot be served, the old model goes on."""
+    """Serve what is there to be served now; if it cannot be, the old model goes on."""
     try:
         bundle = load(state)
     except ReloadUnderWayError:
@@ -109,27 +80,6 @@ def reload_model(state: State) -> ModelOut:
     except BundleRefusedError as error:
         raise ProblemError(BUNDLE_REFUSED, str(error)) from None
     return _described(bundle)
-
-
-def load(state: ServerState) -> Bundle:
-    """Load the bundle, log it and count it.
-
-    Raises:
-        BundleRefusedError: If it cannot be served.
-        ReloadUnderWayError: If another load has not ended.
-    """
-    try:
-        bundle = state.model.reload()
-    except BundleRefusedError as error:
-        state.metrics.reloads.labels("refused").inc()
-        state.log.error("bundle refused", reason=str(error))
-        raise
-    state.metrics.reloads.labels("loaded").inc()
-    state.metrics.show_model(bundle)
-    state.log.info("bundle loaded", name=bundle.name, version=bundle.version, sha256=bundle.sha256)
-    for warning in state.model.warnings:
-        state.log.warning("policy", reason=warning)
-    return bundle
 
 
 def _described(bundle: Bundle) -> ModelOut:

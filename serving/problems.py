@@ -46,15 +46,20 @@ class Kind(NamedTuple):
 MALFORMED = Kind(400, "malformed-body", "The body is not JSON")
 NO_KEY = Kind(401, "no-key", "A key is needed")
 WRONG_KEY = Kind(403, "wrong-key", "The key is not valid")
+OUT_OF_SCOPE = Kind(403, "out-of-scope", "The key may not do this")
 RELOAD_OFF = Kind(403, "reload-off", "Reload is switched off")
+SLOW_HEAD = Kind(408, "slow-head", "The request did not arrive in time")
 SLOW_BODY = Kind(408, "slow-body", "The body did not arrive in time")
 RELOAD_BUSY = Kind(409, "reload-busy", "A reload is under way")
 TOO_LARGE = Kind(413, "too-large", "The request is too large")
 UNSUPPORTED = Kind(415, "unsupported-media-type", "The body is of another type")
 INVALID = Kind(422, "invalid-request", "The request is not valid")
 BUNDLE_REFUSED = Kind(422, "bundle-refused", "The bundle cannot be served")
+TOO_MANY = Kind(429, "too-many-requests", "The key's rate is used up")
 UNEXPECTED = Kind(500, "unexpected", "The server failed")
 NOT_READY = Kind(503, "not-ready", "The server is not ready")
+CROWDED = Kind(503, "crowded", "Too many connections")
+OVERLOADED = Kind(503, "overloaded", "The server is busy")
 
 
 class ProblemError(Exception):

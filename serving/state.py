@@ -9,9 +9,14 @@ from fastapi import Depends, Request
 from structlog.typing import FilteringBoundLogger
 
 from intentcast.bundle import Bundle
+from serving.admission import Load
+from serving.kept import KeptBundles
+from serving.keys import Keyring
 from serving.metrics import Metrics
 from serving.models import ServedModel
 from serving.problems import NOT_READY, ProblemError
+from serving.rates import RateLimit
+from serving.samples import Samples
 from serving.settings import Settings
 
 _RETRY = {"Retry-After": "5"}
@@ -27,6 +32,12 @@ class ServerState:
         metrics: Counters.
         log: Writes JSON lines.
         now: The clock: an instant in UTC.
+        keyring: The keys that are valid now.
+        rates: How much each key has left.
+        load: What is under way.
+        log_id: What a lead's id becomes in the log.
+        kept: Copies of the last good bundles, if they are to be kept.
+        samples: Takes a sample of answers, if there is to be one.
         is_draining: Set when the server is about to stop.
     """
 
@@ -35,6 +46,12 @@ class ServerState:
     metrics: Metrics
     log: FilteringBoundLogger
     now: Callable[[], datetime]
+    keyring: Keyring
+    rates: RateLimit
+    load: Load
+    log_id: Callable[[str], str | None]
+    kept: KeptBundles | None = None
+    samples: Samples | None = None
     is_draining: bool = False
 
 
@@ -45,7 +62,7 @@ async def _state(request: Request) -> ServerState:
 State = Annotated[ServerState, Depends(_state)]
 
 
-async def _loaded(state: State) -> Bundle:
+def loaded_bundle(state: ServerState) -> Bundle:
     """Return the bundle; a request that has it keeps it, whatever is loaded meanwhile.
 
     Raises:
@@ -55,6 +72,10 @@ async def _loaded(state: State) -> Bundle:
     if bundle is None:
         raise ProblemError(NOT_READY, "no model is loaded", headers=_RETRY)
     return bundle
+
+
+async def _loaded(state: State) -> Bundle:
+    return loaded_bundle(state)
 
 
 Loaded = Annotated[Bundle, Depends(_loaded)]

@@ -17,7 +17,7 @@ from intentcast.histories import (
     history_from_json,
     history_to_json,
 )
-from intentcast.scoring import answer_history, load_bundle, score
+from intentcast.scoring import answer_histories, answer_history, load_bundle, score
 from serving.answers import PredictionAnswer
 from serving.schemas import EventIn, OutcomeIn, PredictionRequest, RequestContext
 from serving.settings import Settings
@@ -213,12 +213,12 @@ def test_an_empty_batch_has_an_empty_answer(client):
 
 
 def test_a_defect_in_one_item_of_a_batch_leaves_the_others(world, monkeypatch):
-    def fails_for_l7(bundle, history, *, explain):
-        if history.lead_id == "L7":
+    def fails_for_l7(bundle, histories, **more):
+        if any(history.lead_id == "L7" for history in histories):
             raise RuntimeError("secret L7")
-        return answer_history(bundle, history, explain=explain)
+        return answer_histories(bundle, histories, **more)
 
-    monkeypatch.setattr("serving.predictions.answer_history", fails_for_l7)
+    monkeypatch.setattr("serving.items.answer_histories", fails_for_l7)
     log = io.StringIO()
     with serve(world.logistic, log_to=log) as client:
         items = [changed("lead.lead_id", "L7"), request()]
@@ -232,7 +232,7 @@ def test_a_defect_is_a_bare_500_that_the_log_can_be_searched_for(world, monkeypa
     def fails(*_args, **_more):
         raise RuntimeError("secret L1")
 
-    monkeypatch.setattr("serving.predictions.answer_history", fails)
+    monkeypatch.setattr("serving.items.answer_histories", fails)
     log = io.StringIO()
     with serve(world.logistic, log_to=log) as client:
         headers = {"X-Request-ID": "mine-1"}
@@ -364,6 +364,7 @@ def test_log_lines_are_json_and_name_the_request_but_never_the_lead(client, log)
     assert [line["path"] for line in lines] == ["/v1/predictions", "/livez", "/livez"]
     assert set(lines[0]) == {
         "event", "level", "timestamp", "request_id", "method", "path", "status", "milliseconds",
+        "leads", "lead",
     }  # fmt: skip
     assert lines[0]["request_id"] == sent.headers["x-request-id"]
     assert named.headers["x-request-id"] == lines[1]["request_id"] == "abc.1"
@@ -381,6 +382,7 @@ def test_the_openapi_page_is_whole(client):
     assert {path: op["operationId"] for (path, _), op in operations.items()} == {
         "/v1/predictions": "predict",
         "/v1/predictions:batch": "predict_batch",
+        "/v1/predictions:stream": "predict_stream",
         "/v1/model": "model",
         "/v1/model:reload": "reload_model",
         "/livez": "livez",

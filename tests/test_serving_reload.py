@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from serving.models import ReloadUnderWayError, ServedModel
+from serving.places import Place
 from tests.serving_requests import KEY, request, serve
 
 pytest_plugins = ["tests.serving_world"]
@@ -162,7 +163,7 @@ def test_one_reload_at_a_time(world):
         assert go_on.wait(10)
         return folder
 
-    model = ServedModel(world.logistic, load=slow)
+    model = ServedModel(Place(world.logistic), load=slow)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(model.reload)
         assert started.wait(10)

@@ -24,6 +24,7 @@ from intentcast.thresholds.policy import (
 )
 from intentcast.tiers import TierPolicy
 from serving.models import BundleRefusedError, ServedModel
+from serving.places import Place
 from tests.conftest import at, event
 from tests.fixtures_world import HORIZONS, bundle, bundle_folder, world, world_snapshots
 
@@ -243,7 +244,7 @@ def test_the_fall_is_that_of_nine_in_ten_quiet_steps():
 
 
 def test_the_server_takes_the_policys_tiers_and_keeps_them_where_the_next_is_refused(path):
-    served = ServedModel(bundle_folder("logistic"), policy=path)
+    served = ServedModel(Place(bundle_folder("logistic")), policy=path)
     assert served.reload().tiers == TIERS
     assert served.warnings == ()
     write_policy(replace(POLICY, tiers=replace(TIERS, horizon_days=7)), path)

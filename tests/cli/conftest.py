@@ -18,8 +18,11 @@ COMMANDS = (
     "features",
     "train",
     "backtest",
+    "retrain",
     "calibrate",
+    "recalibrate",
     "score",
+    "accounts",
     "explain",
     "reprice",
     "distil",
@@ -27,9 +30,11 @@ COMMANDS = (
     "forecast",
     "feedback",
     "explore",
+    "monitor",
     "promote",
     "rollback",
     "serve",
+    "replay",
     "demo",
 )
 
@@ -95,12 +100,12 @@ def settings_file():
 
 @pytest.fixture
 def variant(tmp_path):
-    """Return a function: the small world with some tables or lines of dataset.toml changed."""
+    """Return a function: the small world, or another, with tables or lines of settings changed."""
 
-    def make(*, tables=None, toml=None):
+    def make(*, tables=None, toml=None, of=None):
         folder = tmp_path / "variant"
         folder.mkdir()
-        for path in world_folder().iterdir():
+        for path in (of or world_folder()).iterdir():
             (folder / path.name).symlink_to(path)
         for table, change in (tables or {}).items():
             path = folder / f"{table}.parquet"

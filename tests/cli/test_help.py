@@ -12,8 +12,11 @@ COMMANDS = (
     "features",
     "train",
     "backtest",
+    "retrain",
     "calibrate",
+    "recalibrate",
     "score",
+    "accounts",
     "explain",
     "reprice",
     "distil",
@@ -21,9 +24,11 @@ COMMANDS = (
     "forecast",
     "feedback",
     "explore",
+    "monitor",
     "promote",
     "rollback",
     "serve",
+    "replay",
     "demo",
 )
 

@@ -12,6 +12,7 @@ from tests.fixtures_world import (
     backtested,
     bundle,
     bundle_folder,
+    handoff_settings,
     world,
     world_folder,
     world_snapshots,
@@ -49,7 +50,7 @@ def test_train(trained_run):
 def test_backtest(cli, backtest_run):
     found = backtest_run.json
     assert found.pop("out") == "bt"
-    assert found == summarise(backtested())
+    assert found == summarise(backtested(), signals=handoff_settings().signals)
     assert (cli.home / "bt" / "report.json").is_file()
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from intentcast.cli import (
+    accounts,
     backtest,
     calibrate,
     check,
@@ -22,8 +23,12 @@ from intentcast.cli import (
     features,
     feedback,
     forecast,
+    monitor,
     promote,
+    recalibrate,
+    replay,
     reprice,
+    retrain,
     rollback,
     score,
     serve,
@@ -61,8 +66,11 @@ for command in (
     features,
     train,
     backtest,
+    retrain,
     calibrate,
+    recalibrate,
     score,
+    accounts,
     explain,
     reprice,
     distil,
@@ -70,9 +78,11 @@ for command in (
     forecast,
     feedback,
     explore,
+    monitor,
     promote,
     rollback,
     serve,
+    replay,
     demo,
 ):
     app.command(command.NAME, help=command.HELP)(command.run)

@@ -13,7 +13,7 @@ NAME = "rollback"
 HELP = (
     "Put the champion before the present one back in its place.\n\n"
     "Takes a moment: the earlier bundle is read and checked, then champions.json is replaced. A "
-    "running server takes it over on its next reload.\n\n"
+    "server that follows the champion takes it over within seconds.\n\n"
     "Example: intentcast rollback --reason 'accepted too many students'"
 )
 

@@ -4,12 +4,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from intentcast.evaluation.report import (
-    contender_in_words,
-    format_day,
-    format_number,
-    format_percent,
-)
+from intentcast.evaluation.formats import format_day, format_number, format_percent
+from intentcast.evaluation.report import contender_in_words
 
 _SHOWN_CHECKS = {True: ("passed", "good"), False: ("failed", "bad")}
 _BADGES = {
