@@ -7,14 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from intentcast.evaluation.report import (
-    contender_in_words,
-    format_day,
-    format_number,
-    format_percent,
-    render_report,
-    state_verdict,
-)
+from intentcast.evaluation.formats import format_day, format_number, format_percent
+from intentcast.evaluation.report import contender_in_words, render_report, state_verdict
 from intentcast.evaluation.revops_page import COMMANDS
 
 HOSTILE = "<script>alert(1)</script>"
