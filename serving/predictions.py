@@ -1,40 +1,48 @@
 """Predictions over HTTP. Every number comes from `intentcast.scoring`."""
 
-from datetime import datetime
-from typing import Any
+from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 
 from intentcast.bundle import Bundle
-from intentcast.errors import InputError
-from intentcast.scoring import answer_history
 from serving.answers import ItemError, PredictionAnswer
-from serving.limits import JsonBody
-from serving.logs import failure
+from serving.items import answers_of, context_of, read_item, score_items
+from serving.limits import body_type, json_body
+from serving.observations import observe
 from serving.openapi import json_body_of, problems_of
-from serving.payloads import parse_json
-from serving.problems import INVALID, TOO_LARGE, FieldError, ProblemError, unexpected
-from serving.schemas import PredictionRequest, RequestContext
-from serving.state import Loaded, ServerState, State
-from serving.validation import validated
+from serving.problems import INVALID, TOO_LARGE, FieldError, ProblemError
+from serving.reading import read_body, read_one
+from serving.schemas import PredictionRequest
+from serving.state import ServerState, loaded_bundle
+from serving.streaming import NDJSON, AnswerStream
 
 router = APIRouter(tags=["predictions"])
 ONE = "/v1/predictions"
 BATCH = "/v1/predictions:batch"
+STREAM = "/v1/predictions:stream"
+# Bytes of a body up to which one lead is scored at once: going to a thread and back costs as much,
+# and nothing else waits longer than such a lead takes.
+_QUICK: Final = 64 * 1024
 
 
-# `def`, not `async def`: scoring holds the processor, so it runs in the thread pool.
 @router.post(
     ONE,
     operation_id="predict",
     summary="Score one lead",
     response_model=PredictionAnswer,
-    responses=problems_of(400, 408, 413, 415, 422, 500, 503),
+    responses=problems_of(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
     openapi_extra=json_body_of(PredictionRequest),
 )
-def predict(state: State, bundle: Loaded, body: JsonBody) -> Any:
+async def predict(request: Request) -> Response:
     """Return the probabilities of one lead, its tier and stage, and why."""
-    return _answer(state, bundle, parse_json(body), now=state.now())
+    state: ServerState = request.app.state.server
+    bundle = loaded_bundle(state)
+    body = await json_body(request, state)
+    if len(body) <= _QUICK:
+        return _json(_predict(state, bundle, body))
+    return _json(await run_in_threadpool(_predict, state, bundle, body))
 
 
 @router.post(
@@ -42,50 +50,69 @@ def predict(state: State, bundle: Loaded, body: JsonBody) -> Any:
     operation_id="predict_batch",
     summary="Score many leads",
     response_model=list[PredictionAnswer | ItemError],
-    responses=problems_of(400, 408, 413, 415, 422, 500, 503),
+    responses=problems_of(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
     openapi_extra=json_body_of(PredictionRequest, many=True),
 )
-def predict_batch(state: State, bundle: Loaded, body: JsonBody, request: Request) -> Any:
+async def predict_batch(request: Request) -> Response:
     """Return one answer per item, in order; a bad item's is an error, and the others are scored."""
-    items = parse_json(body)
+    state: ServerState = request.app.state.server
+    bundle = loaded_bundle(state)
+    body = await json_body(request, state)
+    request_id = request.state.request_id
+    return _json(await run_in_threadpool(_predict_batch, state, bundle, body, request_id))
+
+
+@router.post(
+    STREAM,
+    operation_id="predict_stream",
+    summary="Score any number of leads, line by line",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "One answer, or an error, for each line, in order",
+            "content": {NDJSON: {"schema": {"type": "string"}}},
+        },
+        **problems_of(401, 403, 415, 429, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "One request of `predict` a line; read answers while sending",
+            "content": {NDJSON: {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def predict_stream(request: Request) -> Response:
+    """Answer line by line what comes line by line; a bad line's answer is an error."""
+    state: ServerState = request.app.state.server
+    bundle = loaded_bundle(state)
+    body_type(request, NDJSON)
+    return AnswerStream(state, bundle, request.state.request_id)
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+def _predict(state: ServerState, bundle: Bundle, body: bytes) -> bytes:
+    wanted = read_one(body, context_of(state, bundle))
+    answer = answers_of(bundle, [wanted], wanted.horizons)[0]
+    observe(state, bundle, wanted.history, answer, explain=wanted.explain)
+    return to_json(answer)
+
+
+def _predict_batch(state: ServerState, bundle: Bundle, body: bytes, request_id: str) -> bytes:
+    sent = read_body(body)
+    items = sent.value
     if not isinstance(items, list):
         wrong = FieldError(field="body", reason="must be a list")
         raise ProblemError(INVALID, "1 wrong field", errors=[wrong])
     if len(items) > state.settings.max_items:
         raise ProblemError(TOO_LARGE, f"a batch may have at most {state.settings.max_items} items")
-    now = state.now()
-    request_id = request.state.request_id
-    return [_answer_or_error(state, bundle, item, now=now, request_id=request_id) for item in items]
-
-
-def _answer(state: ServerState, bundle: Bundle, item: Any, *, now: datetime) -> dict[str, Any]:
-    settings = state.settings
-    context = RequestContext(
-        now=now,
-        max_events=settings.max_events,
-        max_outcomes=settings.max_outcomes,
-        max_colleagues=settings.max_colleagues,
-    )
-    wanted = validated(PredictionRequest, item, context=context)
-    try:
-        answer = answer_history(bundle, wanted.history(now), explain=wanted.explain)
-    except InputError as error:
-        # Its message may name values, so only its kind is told.
-        raise ProblemError(INVALID, f"the lead cannot be scored ({type(error).__name__})") from None
-    state.metrics.predictions.labels(answer["tier"]).inc()
-    return answer
-
-
-def _answer_or_error(
-    state: ServerState, bundle: Bundle, item: Any, *, now: datetime, request_id: str
-) -> dict[str, Any]:
-    try:
-        return _answer(state, bundle, item, now=now)
-    except ProblemError as error:
-        problem = error.problem
-    except Exception as error:
-        # One item's defect must not take the others' answers away.
-        state.log.error("item", request_id=request_id, **failure(error))
-        problem = unexpected(request_id)
-    state.metrics.item_errors.inc()
-    return {"error": problem}
+    context = context_of(state, bundle)
+    found = [
+        read_item(state, item, context, is_exact=sent.is_exact, request_id=request_id)
+        for item in items
+    ]
+    score_items(state, bundle, found, request_id)
+    return to_json(found)

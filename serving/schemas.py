@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from intentcast.histories import Attribute, EngagementEvent, KnownOutcome, LeadHistory
+from intentcast.engagement import Engagement, EngagementEvent
+from intentcast.histories import Attribute, KnownOutcome, LeadHistory
 from serving.problems import FieldError
 from serving.validation import OWN_PREFIX, refuse
 
@@ -26,6 +27,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LARGEST = 1e15
 MOST_ATTRIBUTES = 200
+MOST_HORIZONS = 20
+LONGEST_HORIZON = 3650
 LONGEST_ID = 256
 LONGEST_TEXT = 2048
 # Columns of their own in the tables that a request becomes.
@@ -43,6 +46,7 @@ class RequestContext:
     max_events: int
     max_outcomes: int
     max_colleagues: int
+    longest_horizon: int = LONGEST_HORIZON
 
 
 def _wrong(kind: str, reason: str) -> PydanticCustomError:
@@ -134,6 +138,11 @@ AttributeValue = Annotated[
 Attributes = Annotated[
     dict[Annotated[Identifier, AfterValidator(_not_reserved)], AttributeValue],
     Field(max_length=MOST_ATTRIBUTES),
+]
+
+
+Horizons = Annotated[
+    list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MOST_HORIZONS)
 ]
 
 
@@ -240,6 +249,7 @@ _EXAMPLE: Mapping[str, Any] = {
     "colleagues": [{"lead_id": "L2", "attributes": {"job_title": "Head of IT"}}],
     "as_of": "2026-11-21T10:00:00Z",
     "explain": True,
+    "horizons_days": [30, 90],
 }
 
 
@@ -265,18 +275,26 @@ class PredictionRequest(_RequestModel):
         description="Events and outcomes known at or after it are not used; now, if absent",
     )
     explain: bool = Field(default=True, description="Whether to add reasons and the points ledger")
+    horizons_days: Horizons | None = Field(
+        default=None,
+        description="Horizons to answer, up to the model's longest; without them, those it learnt",
+    )
 
-    def history(self, now: datetime) -> LeadHistory:
+    def history(
+        self, now: datetime, events: Engagement | None = None, *, longest: int = LONGEST_HORIZON
+    ) -> LeadHistory:
         """Return what is to be scored.
 
         Args:
             now: The as-of time where the request states none.
+            longest: Horizon in days that the model can answer.
+            events: Its events, where they have been read already.
 
         Raises:
             ProblemError: 422 if fields that are right by themselves do not fit together.
         """
         as_of = self.as_of or now
-        refuse(list(self._contradictions(as_of)))
+        refuse(list(self._contradictions(as_of, longest)))
         return LeadHistory(
             lead_id=self.lead.lead_id,
             created_at=self.lead.created_at,
@@ -285,12 +303,18 @@ class PredictionRequest(_RequestModel):
             attributes=self.lead.attributes,
             account_attributes=self.account.attributes if self.account else {},
             # The fields have the same names on purpose; a test keeps them so.
-            events=tuple(EngagementEvent(**dict(event)) for event in self.events),
+            events=tuple(EngagementEvent(**dict(event)) for event in self.events)
+            if events is None
+            else events,
             outcomes=tuple(KnownOutcome(**dict(outcome)) for outcome in self.outcomes),
             colleagues={person.lead_id: person.attributes for person in self.colleagues},
         )
 
-    def _contradictions(self, as_of: datetime) -> Iterator[FieldError]:
+    def _contradictions(self, as_of: datetime, longest: int) -> Iterator[FieldError]:
+        for place, days in enumerate(self.horizons_days or ()):
+            if days > longest:
+                reason = f"must be at most {longest}, the model's longest"
+                yield FieldError(field=f"horizons_days.{place}", reason=reason)
         if self.lead.created_at > as_of + CLOCK_SKEW:
             yield FieldError(field="lead.created_at", reason="must not be after as_of")
         seen = set()

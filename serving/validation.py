@@ -23,6 +23,8 @@ _REASONS: Mapping[str, str] = {
     "string_too_long": "must have at most {max_length} characters",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "too_short": "must have at least {min_length} entries",
     "bool_type": "must be true or false",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",

@@ -134,9 +134,9 @@ def test_every_file_is_listed_with_its_size_and_checksum(step):
 
 def test_the_files_are_those_of_the_format():
     common = {
-        "calibration.json", "dataset.json", "features.json", "golden.json", "handoff.json",
-        "metrics.json", "model_card.md", "reference.json", "scorecard.toml", "settings.json",
-        "themes.json", "themes.npz", "tiers.json",
+        "accounts.json", "calibration.json", "dataset.json", "features.json", "golden.json",
+        "handoff.json", "metrics.json", "model_card.md", "reference.json", "scorecard.toml",
+        "settings.json", "themes.json", "themes.npz", "tiers.json",
     }  # fmt: skip
     assert set(FILES["logistic"]) == common | {"logistic.json"}
     assert set(FILES["lightgbm"]) == common | {"model.txt", "model_30d.txt"}

@@ -357,15 +357,49 @@ def event(**more):
     return EngagementEvent(**(row | more))
 
 
+def never_abstaining(model):
+    settings = model.settings.model_copy(
+        update={
+            "calibration": model.settings.calibration.model_copy(update={"abstain_wider_than": 1.0})
+        }
+    )
+    return replace(model, settings=settings)
+
+
 def warnings_of(found):
-    return answer_history(bundle("logistic"), found, explain=True)["warnings"]
+    return answer_history(never_abstaining(bundle("logistic")), found, explain=True)["warnings"]
+
+
+def test_a_wide_interval_is_said_to_be_too_little_known_and_only_that():
+    model = bundle("logistic")
+    scores = score(model, world(), world_snapshots())
+    wide = scores["high"] - scores["low"] > 0.5
+    assert scores["too_little_known"].to_list() == wide.to_list()
+    assert 0 < wide.sum() < len(wide)
+    narrow = score(never_abstaining(model), world(), world_snapshots())
+    assert not narrow["too_little_known"].any()
+    same = ("probability", "low", "high", "tier")
+    assert narrow.select(same).equals(scores.select(same))
+
+
+def test_an_answer_about_which_too_little_is_known_says_between_what():
+    model = bundle("logistic")
+    scores = score(model, world(), world_snapshots()).filter(pl.col("horizon_days") == 90)
+    for is_wide in (True, False):
+        row = scores.filter(pl.col("too_little_known") == is_wide).row(0, named=True)
+        snapshot = world_snapshots().filter(pl.col("lead_id") == row["lead_id"])
+        found = answer(model, world(), snapshot, explain=False)
+        said = [text for text in found["warnings"] if "too little known" in text]
+        ends = f"{row['low']:.1%} and {row['high']:.1%}".replace("%", " %")
+        expected = f"too little known: the probability lies between {ends}"
+        assert said == ([expected] if is_wide else [])
 
 
 KNOWN = {"employee_count": 50, "industry": "software", "country": "DE"}
 
 
 def test_a_lead_that_is_all_known_has_no_warning():
-    assert answer_history(bundle("logistic"), history(), explain=True)["warnings"] == []
+    assert warnings_of(history()) == []
 
 
 def test_a_lead_without_events_is_answered_with_a_warning():

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from intentcast.account_view import ACCOUNT_VIEW, AccountView
 from intentcast.config import DatasetConfig, LearnerConfig
 from intentcast.errors import BundleError, IntentcastError
 from intentcast.features import FeatureSpec, Featurizer, ThemeModel
@@ -55,6 +56,7 @@ class Bundle:
         golden: Requests with their expected probabilities.
         manifest: As read.
         settings: What it was trained with, if it says.
+        accounts: How the leads of an account convert together, if it says.
     """
 
     name: str
@@ -71,11 +73,17 @@ class Bundle:
     golden: list[dict[str, Any]]
     manifest: dict[str, Any]
     settings: LearnerConfig | None = None
+    accounts: AccountView | None = None
 
     @property
     def primary_horizon_days(self) -> int:
         """The horizon that tiers and reasons are about."""
         return self.config.conversion.primary_horizon_days
+
+    @property
+    def abstain_wider_than(self) -> float:
+        """The width of an interval, high less low, above which a lead is too little known."""
+        return (self.settings or LearnerConfig()).calibration.abstain_wider_than
 
 
 @dataclass(frozen=True)
@@ -313,6 +321,7 @@ def _assemble(
         settings=LearnerConfig.model_validate(parts["settings.json"])
         if "settings.json" in parts
         else None,
+        accounts=AccountView.from_json(parts[ACCOUNT_VIEW]) if ACCOUNT_VIEW in parts else None,
     )
 
 

@@ -138,8 +138,22 @@ class Scores(dy.Schema):
     probability = dy.Float64(nullable=False, min=0.0, max=1.0)
     low = dy.Float64(nullable=False, min=0.0, max=1.0)
     high = dy.Float64(nullable=False, min=0.0, max=1.0)
+    too_little_known = dy.Bool(nullable=False)
     tier = dy.String(nullable=False)
     stage = dy.String(nullable=False)
+    model_version = dy.String(nullable=False)
+
+
+class AccountScores(dy.Schema):
+    """What `accounts` writes: one row per (account, horizon)."""
+
+    account_id = dy.String(primary_key=True)
+    as_of = dy.Datetime(primary_key=True, time_zone="UTC", time_unit="us")
+    horizon_days = dy.Int32(primary_key=True)
+    probability = dy.Float64(nullable=False, min=0.0, max=1.0)
+    n_leads = dy.Int32(nullable=False, min=1)
+    top_lead_id = dy.String(nullable=False)
+    top_probability = dy.Float64(nullable=False, min=0.0, max=1.0)
     model_version = dy.String(nullable=False)
 
 

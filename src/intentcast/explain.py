@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from intentcast.features import FeatureSpec
 from intentcast.features.columns import DORMANT_DAYS, SENIOR_WINDOWS, SHARED_DAYS
 from intentcast.features.spec import OTHER
@@ -46,16 +49,22 @@ def reasons(
         names: The model's features, shape (n_features,).
         contributions: To the log-odds, shape (n_features + 1,), the average lead's last.
     """
-    totals: dict[Group, float] = {}
-    for name, part in zip(names, contributions[:-1], strict=True):
-        group = _group(name, spec)
-        totals[group] = totals.get(group, 0.0) + float(part)
-    ranked = sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0]))
+    groups, number = _groups(spec, tuple(names))
+    totals = np.bincount(number, weights=contributions[:-1], minlength=len(groups)).tolist()
+    ranked = sorted(zip(groups, totals, strict=True), key=lambda item: (-abs(item[1]), item[0]))
     return tuple(
         Reason(_text(group, named, spec), "raises" if total > 0 else "lowers", total)
         for group, total in ranked[:MOST_SHOWN]
         if abs(total) >= SMALLEST_SHOWN
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _groups(spec: FeatureSpec, names: tuple[str, ...]) -> tuple[list[Group], NDArray[np.int64]]:
+    """Return the groups, and the number of each feature's."""
+    place: dict[Group, int] = {}
+    numbers = [place.setdefault(_group(name, spec), len(place)) for name in names]
+    return list(place), np.array(numbers, dtype=np.int64)
 
 
 def _group(name: str, spec: FeatureSpec) -> Group:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from intentcast.config import Sales
 from intentcast.features import FeatureSpec
 from intentcast.returns import Renurture, return_state
-from intentcast.seen import DAY, SeenEvent, SeenHistory, day_of, n_days
+from intentcast.seen import DAY, SeenEvent, SeenHistory, day_of
 from intentcast.stages import MOST_SIGNALS, StageSignal
 from intentcast.tiers import TierPolicy
 
@@ -205,10 +205,13 @@ _GATES = frozenset({"opt-out", "re-nurture"})
 def _contactable(settings: OptOut, seen: SeenHistory) -> tuple[bool, bool, str]:
     """Whether no opt-out stands. One that a machine clicked is honoured all the same."""
     kinds = {**dict.fromkeys(settings.revoked_by, 0), **dict.fromkeys(settings.event_types, 1)}
+    if kinds.keys().isdisjoint(seen.told.events.event_type):
+        return True, True, "no opt-out known"
+    types, occurred = seen.told.events.event_type, seen.told.occurred
     told = [
-        (event.occurred, kinds[event.event.event_type])
-        for event in (*seen.own, *seen.machine)
-        if event.event.event_type in kinds
+        (int(occurred[row]), kinds[types[row]])
+        for row in (*seen.own_rows.tolist(), *seen.machine_rows.tolist())
+        if types[row] in kinds
     ]
     if not told:
         return True, True, "no opt-out known"
@@ -226,22 +229,21 @@ def _request(settings: AtOnce, seen: SeenHistory, *, answered: int | None) -> Se
     start = seen.as_of - settings.within_days * DAY
     if answered is not None:
         start = max(start, answered + 1)
-    asked = [s for s in seen.since(start) if s.event.event_type in settings.event_types]
-    return max(asked, key=lambda s: (s.occurred, s.known, s.event.event_type), default=None)
+    asked = seen.since(start, settings.event_types)
+    return max(asked, key=lambda s: (s.occurred, s.known, s.event_type), default=None)
 
 
 def _asked(settings: AtOnce, request: SeenEvent | None) -> str:
     if request is None:
         names = " or ".join(name.replace("_", " ") for name in settings.event_types)
         return f"no {names} in the last {settings.within_days} days"
-    return f"{request.event.event_type.replace('_', ' ')} on {day_of(request.occurred)}"
+    return f"{request.event_type.replace('_', ' ')} on {day_of(request.occurred)}"
 
 
 def _consistency(
     settings: Consistency, seen: SeenHistory, passive: frozenset[str]
 ) -> tuple[bool, str]:
-    recent = seen.since(seen.as_of - settings.within_days * DAY)
-    active = n_days([event for event in recent if event.event.event_type not in passive])
+    active = seen.active_days(seen.as_of - settings.within_days * DAY, passive)
     return active >= settings.active_days, (
         f"active on {active} of the last {settings.within_days} days, {settings.active_days} needed"
     )

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -11,6 +11,12 @@ import polars as pl
 
 from intentcast.config import DatasetConfig
 from intentcast.contracts import INSTANT, ROW_NUMBER, TABLES
+from intentcast.engagement import (
+    Engagement,
+    EngagementEvent,
+    engagement_from_rows,
+    engagement_of,
+)
 from intentcast.snapshots import attributes_as_of, known_as_of
 from intentcast.sources import as_text
 from intentcast.sources.dataset import EVENT_ORDER, Dataset, first_of_each_event, with_known_at
@@ -19,22 +25,6 @@ Attribute = str | float | int | bool | None
 Row = TypeVar("Row", "EngagementEvent", "KnownOutcome")
 # Columns of leads and accounts that are not attributes, whatever a request calls its attributes.
 _KEYS = frozenset({"lead_id", "account_id", "created_at"})
-
-
-@dataclass(frozen=True)
-class EngagementEvent:
-    """One thing that the lead or a colleague did; times are UTC instants."""
-
-    lead_id: str
-    occurred_at: datetime
-    event_type: str
-    content: str | None = None
-    channel: str | None = None
-    value: float | None = None
-    duration_seconds: float | None = None
-    is_machine: bool | None = None
-    event_id: str | None = None
-    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,7 @@ class LeadHistory:
         account_id: Its account, or None.
         attributes: Of the lead.
         account_attributes: Of the account.
-        events: Its own, and colleagues' (theirs have another `lead_id`).
+        events: Its own, and colleagues' (theirs have another `lead_id`); kept as columns.
         outcomes: Likewise; those known at or after `as_of` are not used.
         colleagues: Attributes of colleagues, by `lead_id`.
     """
@@ -70,19 +60,28 @@ class LeadHistory:
     account_id: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     account_attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    events: tuple[EngagementEvent, ...] = ()
+    events: Sequence[EngagementEvent] = ()
     outcomes: tuple[KnownOutcome, ...] = ()
     colleagues: Mapping[str, Mapping[str, Attribute]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "events", engagement_of(self.events))
+
+    @property
+    def engagement(self) -> Engagement:
+        """The events as columns."""
+        assert isinstance(self.events, Engagement), "made so at the start"
+        return self.events
 
     @property
     def account(self) -> str:
         """The account; a lead without one is its own."""
         return self.account_id or f"lead:{self.lead_id}"
 
-    @property
+    @functools.cached_property
     def people(self) -> list[str]:
         """Everyone of the account that is told of, sorted."""
-        told = {e.lead_id for e in self.events} | {o.lead_id for o in self.outcomes}
+        told = {*self.engagement.lead_id, *(o.lead_id for o in self.outcomes)}
         return sorted(told | set(self.colleagues) | {self.lead_id})
 
     def attribute(self, name: str) -> Attribute:
@@ -102,18 +101,7 @@ def history_from_json(raw: Mapping[str, Any]) -> LeadHistory:
         account_id=lead.get("account_id"),
         attributes=lead.get("attributes") or {},
         account_attributes=(raw.get("account") or {}).get("attributes") or {},
-        events=tuple(
-            EngagementEvent(
-                **{
-                    **event,
-                    "occurred_at": _instant(event["occurred_at"]),
-                    "recorded_at": _instant(event["recorded_at"])
-                    if event.get("recorded_at")
-                    else None,
-                }
-            )
-            for event in raw.get("events") or ()
-        ),
+        events=engagement_from_rows(raw.get("events") or ()),
         outcomes=tuple(
             KnownOutcome(
                 lead_id=outcome["lead_id"],
@@ -204,12 +192,13 @@ def _empty(table: str) -> pl.DataFrame:
     return TABLES[table].create_empty().drop(ROW_NUMBER)
 
 
-def _table(table: str, rows: Sequence[object]) -> pl.DataFrame:
+def _table(table: str, rows: Iterable[object]) -> pl.DataFrame:
     schema = {
         name: INSTANT if isinstance(dtype, pl.Datetime) else dtype
         for name, dtype in _empty(table).schema.items()
     }
-    columns = {name: [getattr(row, name, None) for row in rows] for name in schema}
+    told = list(rows)
+    columns = {name: [getattr(row, name, None) for row in told] for name in schema}
     return pl.DataFrame(columns, schema=schema)
 
 

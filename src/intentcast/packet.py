@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from intentcast.explain import Reason
@@ -18,6 +19,7 @@ from intentcast.features.columns import SHARED_DAYS
 from intentcast.features.spec import OTHER
 from intentcast.handoff import Focus, Handoff, HandoffSettings, PacketSettings, attention_by_theme
 from intentcast.histories import Attribute, text_of
+from intentcast.instants import instant
 from intentcast.seen import DAY, SeenEvent, SeenHistory, shortened
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
@@ -55,6 +57,16 @@ class PacketRequest:
     more: Mapping[str, Attribute] = field(default_factory=dict)
 
 
+class _KeyEvent(NamedTuple):
+    """One kind of event of one person: the latest, and how often."""
+
+    occurred: int
+    lead_id: str
+    event_type: str
+    content: str
+    times: int
+
+
 def make_packet(request: PacketRequest) -> dict[str, Any]:
     """Return the packet as JSON values; texts are on one line and bounded."""
     settings, seen = request.settings.packet, request.seen
@@ -63,8 +75,9 @@ def make_packet(request: PacketRequest) -> dict[str, Any]:
     passive = frozenset(request.settings.passive_event_types)
     alone = f"lead:{history.lead_id}"  # how tables name the account of a lead that has none
     events = _key_events(settings, seen, request.settings.signals, passive)
-    own = [event for event in events if event["by"] == "lead"]
-    actions = [event for event in own if event["event_type"] in settings.key_event_types]
+    own = [event for event in events if event.lead_id == history.lead_id]
+    actions = [event for event in own if event.event_type in settings.key_event_types]
+    last_action = next(iter(actions or own), None)
     is_request = request.handoff.route == "at once"
     hours = settings.at_once_hours if is_request else settings.criteria_hours
     by = history.as_of + timedelta(hours=hours)
@@ -75,9 +88,12 @@ def make_packet(request: PacketRequest) -> dict[str, Any]:
         "role": _first(settings.role, attributes),
         "source": _first(settings.source, attributes),
         "problem": _problem(settings, request.settings.criteria.focus, request),
-        "last_key_action": next(iter(actions or own), None),
+        "last_key_action": last_action and _told(last_action, history.lead_id),
         "why_now": _why_now(settings, request, passive),
-        "history": _bounded(events, settings.most_events),
+        "history": [
+            _told(event, history.lead_id)
+            for event in _bounded(events, settings.most_events, history.lead_id)
+        ],
         "contact_within_hours": hours,
         "contact_by": by.isoformat().replace("+00:00", "Z"),
     }
@@ -115,16 +131,17 @@ def _key_events(
     seen: SeenHistory,
     signals: tuple[StageSignal, ...],
     passive: frozenset[str],
-) -> list[dict[str, Any]]:
+) -> list[_KeyEvent]:
     """Return the account's key events, each kind of each person once, the latest first."""
-    everyone = [s for s in (*seen.own, *seen.colleagues) if s.event.event_type not in passive]
-    shown = matching(signals, [s.event for s in everyone])
+    everyone = (*seen.own, *seen.colleagues)
+    shown = matching(signals, seen, np.concatenate([seen.own_rows, seen.colleague_rows]))
     latest: dict[tuple[str, str, str], tuple[int, int, SeenEvent]] = {}
     for found, is_shown in zip(everyone, shown, strict=True):
-        event = found.event
-        if not is_shown and event.event_type not in settings.key_event_types:
+        if found.event_type in passive:
             continue
-        key = (event.lead_id, event.event_type, event.content or "")
+        if not is_shown and found.event_type not in settings.key_event_types:
+            continue
+        key = (found.lead_id, found.event_type, found.content or "")
         before = latest.get(key)
         if before is None:
             latest[key] = (found.occurred, 1, found)
@@ -133,23 +150,28 @@ def _key_events(
             latest[key] = (last.occurred, before[1] + 1, last)
     ranked = sorted(latest.items(), key=lambda item: (-item[1][0], item[0]))
     return [
-        {
-            "occurred_at": found.event.occurred_at.isoformat().replace("+00:00", "Z"),
-            "by": "lead" if lead_id == seen.history.lead_id else "colleague",
-            "lead_id": lead_id,
-            "event_type": event_type,
-            "content": shortened(content, LONGEST_TEXT) or None,
-            "times": times,
-        }
+        _KeyEvent(found.occurred, lead_id, event_type, content, times)
         for (lead_id, event_type, content), (_, times, found) in ranked
     ]
 
 
-def _bounded(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def _told(event: _KeyEvent, lead_id: str) -> dict[str, Any]:
+    """Return a key event as JSON values."""
+    return {
+        "occurred_at": instant(event.occurred).isoformat().replace("+00:00", "Z"),
+        "by": "lead" if event.lead_id == lead_id else "colleague",
+        "lead_id": event.lead_id,
+        "event_type": event.event_type,
+        "content": shortened(event.content, LONGEST_TEXT) or None,
+        "times": event.times,
+    }
+
+
+def _bounded(events: list[_KeyEvent], most: int, lead_id: str) -> list[_KeyEvent]:
     """Return so many of the events, in order; colleagues leave at least half to the lead."""
     places: dict[str, list[int]] = {"lead": [], "colleague": []}
     for place, event in enumerate(events):
-        places[event["by"]].append(place)
+        places["lead" if event.lead_id == lead_id else "colleague"].append(place)
     own, others = places["lead"], places["colleague"]
     n_own = min(len(own), max(most - len(others), most - most // 2))
     kept = sorted([*own[:n_own], *others[: most - n_own]])
@@ -192,13 +214,13 @@ def _why_now(
         since = int(since)
         ago = {0: "today", 1: "yesterday"}.get(since, f"{since} days ago")
         found.append(f"came back {ago} after {silence:.0f} silent days")
-    active = [s for s in seen.own if s.event.event_type not in passive]
+    active = [s for s in seen.own if s.event_type not in passive]
     found += _rise(active, seen.as_of)
     recent = seen.as_of - SHARED_DAYS * DAY
     people = {
-        s.event.lead_id
+        s.lead_id
         for s in (*active, *seen.colleagues)
-        if s.occurred >= recent and s.event.event_type not in passive
+        if s.occurred >= recent and s.event_type not in passive
     }
     if len(people) > 1:
         found.append(f"{len(people)} people of the account active in the last {SHARED_DAYS} days")

@@ -69,10 +69,8 @@ def return_state(
     if seen.as_of >= until:
         told += f"; the {sales.renurture_days} days are over"
         return ReturnState(told, known=returned.known)
-    new = [
-        event for event in seen.since(returned.known + 1) if event.event.event_type not in passive
-    ]
-    active, keys = n_days(new), {event.event.event_type for event in new}
+    new = [event for event in seen.since(returned.known + 1) if event.event_type not in passive]
+    active, keys = n_days(new), {event.event_type for event in new}
     key = sorted(keys.intersection(settings.key_event_types))
     days = f"{active} active day{'' if active == 1 else 's'}" if active else "none"
     told += f"; new behaviour since: {days}"

@@ -5,7 +5,7 @@ One table and one lead become the same few arrays, and the same arithmetic runs 
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -14,15 +14,18 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from intentcast.engagement import Engagement
 from intentcast.features.vocabulary import coded, distinct
-from intentcast.histories import EngagementEvent
-from intentcast.seen import DAY, SeenHistory
+from intentcast.kinds import Kind, KindTable
+from intentcast.seen import DAY, Rows, SeenHistory
 from intentcast.sources import Dataset
+from intentcast.stage_walk import walk_stages
 
 Stage = Literal["awareness", "interest", "evaluation", "pre-deal"]
 STAGES: tuple[Stage, ...] = ("awareness", "interest", "evaluation", "pre-deal")
 MOST_SIGNALS: Final = 60  # a signal is one bit of an integer
 _REMEMBERED: Final = 200_000
+_MOST_READERS: Final = 8
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
@@ -50,8 +53,26 @@ class StageSignal(BaseModel):
     within_days: int = Field(ge=1)
 
 
+class Signals(NamedTuple):
+    """Signals as arrays, the furthest stage first; shape (n_signals,).
+
+    Attributes:
+        bit: The signal's bit in masks.
+        level: Place of its stage in `STAGES`.
+        window: Microseconds.
+        at_least: How many events.
+        people: How many people of the account, of the same content.
+    """
+
+    bit: Ints
+    level: Ints
+    window: Ints
+    at_least: Ints
+    people: Ints
+
+
 class SignalEvents(NamedTuple):
-    """Events that match at least one signal, sorted by `known`.
+    """Events, sorted by `known` where they are not all known.
 
     Attributes:
         known: Microseconds since 1970, shape (n_events,).
@@ -64,8 +85,8 @@ class SignalEvents(NamedTuple):
 
     known: Ints
     occurred: Ints
-    lead: Codes
-    content: Codes
+    lead: Ints
+    content: Ints
     mask: Ints
     account: Codes
 
@@ -87,6 +108,17 @@ class SignalReader:
     def timed(self) -> tuple[tuple[int, float], ...]:
         """Bit and seconds of each signal that asks how long an event lasted."""
         return tuple((1 << i, s.seconds) for i, s in enumerate(self.signals) if s.seconds)
+
+    @functools.cached_property
+    def arrays(self) -> Signals:
+        """The signals as the walk reads them."""
+        rows = [
+            (1 << i, STAGES.index(s.stage), s.within_days * DAY, s.at_least, s.people)
+            for i, s in enumerate(self.signals)
+        ]
+        rows.sort(key=lambda row: -row[1])
+        columns = np.array(rows, dtype=np.int64).reshape(len(rows), 5).T
+        return Signals(*(np.ascontiguousarray(column) for column in columns))
 
     @functools.cached_property
     def _without_content(self) -> int:
@@ -121,13 +153,25 @@ class SignalReader:
             found.update(fresh)
         return found
 
-    def mask(self, event: EngagementEvent, of_content: Mapping[str | None, int]) -> int:
-        """Return the signals that an event matches."""
-        mask = self.of_type(event.event_type) & of_content[event.content]
+    def masks(self, events: Engagement) -> Ints:
+        """Return the signals that each event matches, shape (n,)."""
+        return self.without_short(events.by_kind(self._of_kind), events.duration)
+
+    @functools.cached_property
+    def _of_kind(self) -> KindTable:
+        return KindTable(self._masks_of)
+
+    def _masks_of(self, kinds: Sequence[Kind]) -> Ints:
+        of_content = self.of_contents(content for _, content, _ in kinds)
+        masks = [self.of_type(kind) & of_content[content] for kind, content, _ in kinds]
+        return np.array(masks, dtype=np.int64)
+
+    def without_short(self, masks: Ints, lasted: NDArray[np.float64]) -> Ints:
+        """Return masks without the signals that ask for longer than an event lasted."""
         for bit, seconds in self.timed:
-            if mask & bit and not (event.duration_seconds or 0) >= seconds:
-                mask ^= bit
-        return mask
+            # An event that does not say lasted no time: NaN is not at least anything.
+            masks &= ~np.where(lasted >= seconds, 0, bit)
+        return masks
 
     def _matches(self, contents: pl.Series) -> Ints:
         masks = np.zeros(len(contents), dtype=np.int64)
@@ -147,22 +191,40 @@ def _remember(memory: dict[str, int], found: dict[str, int]) -> None:
         memory.update(found)
 
 
-@functools.lru_cache(maxsize=8)
+_READERS: dict[int, SignalReader] = {}
+
+
 def reader(signals: tuple[StageSignal, ...]) -> SignalReader:
-    """Return the reader of these signals."""
-    return SignalReader(signals)
+    """Return the reader of these signals, by identity: their hash takes longer than a lead."""
+    found = _READERS.get(id(signals))
+    # While a reader is kept, so are its signals, and no others can have their identity.
+    if found is None or found.signals is not signals:
+        if len(_READERS) >= _MOST_READERS:
+            _READERS.clear()
+        found = _READERS[id(signals)] = SignalReader(signals)
+    return found
 
 
 def stage_of(signals: tuple[StageSignal, ...], seen: SeenHistory) -> Stage:
     """Return one lead's stage: the furthest with a signal, else awareness."""
-    return STAGES[int(_furthest(signals, _encode(reader(signals), seen), seen.as_of)[0])]
+    read, told = reader(signals), seen.told
+    mask = np.zeros(len(told.events), dtype=np.int64)
+    rows = np.concatenate([seen.own_rows, seen.colleague_rows])
+    mask[rows] = read.masks(told.events)[rows]
+    lead = seen.history.lead_id
+    place = told.people.get(lead, len(told.people))
+    account = np.zeros(len(told.people) + 1, dtype=np.int32)
+    events = SignalEvents(told.known, told.occurred, told.person, told.content, mask, account)
+    levels = np.zeros(len(account), dtype=np.int64)
+    # Those that are not seen yet match nothing, so that all may be walked over as they came.
+    walk_stages(read.arrays, events, 0, len(mask), seen.as_of, levels)
+    return STAGES[int(levels[place])]
 
 
-def matching(signals: tuple[StageSignal, ...], events: Sequence[EngagementEvent]) -> list[bool]:
+def matching(signals: tuple[StageSignal, ...], seen: SeenHistory, rows: Rows) -> list[bool]:
     """Return which events match a signal, whenever they occurred and however few they are."""
-    read = reader(signals)
-    of_content = read.of_contents(event.content for event in events)
-    return [read.mask(event, of_content) != 0 for event in events]
+    found: list[bool] = (reader(signals).masks(seen.told.events)[rows] != 0).tolist()
+    return found
 
 
 def stage_snapshots(
@@ -187,74 +249,20 @@ def stage_snapshots(
             snapshots.select("account_id").unique(), on="account_id", how="semi"
         )
         people = people.sort("account_id", "lead_id").with_row_index("number")
-        events = _encode_table(reader(signals), dataset, people, snapshots["as_of"])
+        read = reader(signals)
+        events = _encode_table(read, dataset, people, snapshots["as_of"])
         rows = snapshots.select("lead_id", as_of=pl.col("as_of").dt.epoch("us")).join(
             people.select("lead_id", "number"), on="lead_id", how="left", maintain_order="left"
         )
         number, as_of = rows["number"].to_numpy(), rows["as_of"].to_numpy()
         for moment in np.unique(as_of):
             here = np.flatnonzero(as_of == moment)
-            levels[here] = _furthest(signals, events, int(moment))[number[here]]
+            # What occurred in a window cannot have become known before it.
+            first, last = np.searchsorted(events.known, (moment - read.widest, moment))
+            of_lead = np.zeros(len(people), dtype=np.int64)
+            walk_stages(read.arrays, events, int(first), int(last), int(moment), of_lead)
+            levels[here] = of_lead[number[here]]
     return pl.Series("stage", np.array(STAGES)[levels].tolist(), dtype=pl.String)
-
-
-def _furthest(signals: tuple[StageSignal, ...], events: SignalEvents, as_of: int) -> Ints:
-    """Return the place in `STAGES` of every lead at one as-of time, shape (n_leads,)."""
-    n_leads = len(events.account)
-    levels = np.zeros(n_leads, dtype=np.int64)
-    widest = reader(signals).widest
-    # What occurred in a window cannot have become known before it.
-    first, last = np.searchsorted(events.known, (as_of - widest, as_of))
-    occurred, lead, content, mask = (part[first:last] for part in events[1:5])
-    for i, signal in enumerate(signals):
-        hit = (mask >> i) & 1 != 0
-        hit &= occurred >= as_of - signal.within_days * DAY
-        if not hit.any():
-            continue
-        level = STAGES.index(signal.stage)
-        if signal.people > 1:
-            shown = _shared(lead[hit], content[hit], events.account, signal.people)
-        else:
-            shown = np.flatnonzero(np.bincount(lead[hit], minlength=n_leads) >= signal.at_least)
-        levels[shown] = np.maximum(levels[shown], level)
-    return levels
-
-
-def _shared(lead: Codes, content: Codes, account: Codes, people: int) -> NDArray[np.intp]:
-    """Return the leads that saw a content which so many people of their account saw."""
-    lead, content = lead[content >= 0], content[content >= 0]
-    if not len(lead):
-        return np.empty(0, dtype=np.intp)
-    order = np.lexsort((lead, content, account[lead]))
-    lead, content = lead[order], content[order]
-    group = account[lead]
-    fresh_content = np.ones(len(lead), dtype=bool)
-    fresh_content[1:] = (content[1:] != content[:-1]) | (group[1:] != group[:-1])
-    fresh_lead = fresh_content.copy()
-    fresh_lead[1:] |= lead[1:] != lead[:-1]
-    # Each content of an account is one run; within it, each person is counted once.
-    run = np.cumsum(fresh_content) - 1
-    enough = np.bincount(run, weights=fresh_lead) >= people
-    return np.unique(lead[enough[run]]).astype(np.intp)
-
-
-def _encode(read: SignalReader, seen: SeenHistory) -> SignalEvents:
-    """Return one lead's and its colleagues' events; the lead has number 0."""
-    start = seen.as_of - read.widest
-    recent = [s for s in (*seen.own, *seen.colleagues) if s.occurred >= start]
-    of_content = read.of_contents(s.event.content for s in recent)
-    lead_number = {seen.history.lead_id: 0}
-    content_number: dict[str | None, int] = {None: -1}
-    rows: list[tuple[int, int, int, int, int]] = []
-    for occurred, known, event in recent:
-        if mask := read.mask(event, of_content):
-            lead = lead_number.setdefault(event.lead_id, len(lead_number))
-            content = content_number.setdefault(event.content, len(content_number))
-            rows.append((known, occurred, lead, content, mask))
-    columns = np.array(sorted(rows), dtype=np.int64).reshape(len(rows), 5).T
-    lead, content = columns[2].astype(np.int32), columns[3].astype(np.int32)
-    everyone = np.zeros(len(lead_number), dtype=np.int32)
-    return SignalEvents(columns[0], columns[1], lead, content, columns[4], everyone)
 
 
 def _encode_table(
@@ -279,16 +287,15 @@ def _encode_table(
     type_masks = np.array([*(read.of_type(text) for text in types), 0], dtype=np.int64)
     content = coded(events["content"], range(len(contents)), contents)
     mask = type_masks[coded(events["event_type"], range(len(types)), types)] & masks[content]
-    lasted = events["duration_seconds"].fill_null(0.0).to_numpy()
-    for bit, seconds in read.timed:
-        mask &= ~np.where(lasted >= seconds, 0, bit)
+    lasted = events["duration_seconds"].to_numpy()
+    mask = read.without_short(mask, lasted)
     account = people["account_id"].rank("dense").to_numpy().astype(np.int32) - 1
     kept = mask != 0
     return SignalEvents(
         events["known_at"].dt.epoch("us").to_numpy()[kept],
         events["occurred_at"].dt.epoch("us").to_numpy()[kept],
-        events["number"].to_numpy()[kept].astype(np.int32),
-        content[kept],
+        events["number"].to_numpy()[kept].astype(np.int64),
+        content[kept].astype(np.int64),
         mask[kept],
         account.astype(np.int32),
     )

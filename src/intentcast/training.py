@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from intentcast.account_view import AccountView, account_view_of
 from intentcast.config import LearnerConfig
 from intentcast.errors import RefusedError
 from intentcast.features import FeatureMatrix, Featurizer, fit_featurizer
@@ -41,6 +42,7 @@ class TrainedModel:
         featurizer: Vocabulary and themes.
         fitted: Per horizon, every step and the choice between them.
         tiers: Thresholds on the primary horizon.
+        accounts: How the leads of an account convert together.
         known_by: Nothing known at or after this instant was used.
         n_snapshots: Training snapshots after thinning, also those whose horizon is not over yet.
         n_converted: Of the mature ones of the primary horizon, converted.
@@ -51,6 +53,7 @@ class TrainedModel:
     featurizer: Featurizer
     fitted: Mapping[int, Fitted]
     tiers: TierPolicy
+    accounts: AccountView
     known_by: datetime
     n_snapshots: int
     n_converted: int
@@ -205,6 +208,7 @@ def fit_model(
         featurizer=known.featurizer,
         fitted=fitted,
         tiers=_tiers(fitted[primary], rows[primary], leads, dataset),
+        accounts=account_view_of(fitted, rows, primary=primary),
         known_by=known_by,
         n_snapshots=len(snapshots),
         n_converted=int(rows[primary].converted.sum()),
@@ -281,15 +285,13 @@ def _tiers(
     fit: Fitted, rows: TrainingRows, leads: NDArray[np.generic], dataset: Dataset
 ) -> TierPolicy:
     sample = fit.out_of_sample
-    # As fitted on the slice: its margins are of the learner that had not seen it.
-    calibrator = replace(fit.models[fit.champion].calibrator, shift=0.0)
     times = rows.times[sample.rows]
     gaps = np.diff(np.unique(times))
     every_days = dataset.config.cohort.every_days
     if len(gaps):
         every_days = max(every_days, round(float(gaps.min()) / 86_400_000_000))
     return policy_from_capacity(
-        calibrator.probabilities(sample.margins),
+        fit.out_of_sample_probabilities,
         leads[sample.rows],
         times,
         handoffs_per_week=dataset.config.capacity.handoffs_per_week,

@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numba import njit
 
 from intentcast.config import DatasetConfig
 from intentcast.features.columns import FAMILIES
@@ -46,6 +47,27 @@ class FeatureMatrix:
         return np.ascontiguousarray(self.values, dtype=np.float64)
 
 
+class FeatureRow(Mapping[str, float]):
+    """One snapshot's features by name; nothing is copied until it is asked for.
+
+    Args:
+        place: The column of each name.
+        values: Shape (n_features,).
+    """
+
+    def __init__(self, place: Mapping[str, int], values: Floats) -> None:
+        self._place, self._values = place, values
+
+    def __getitem__(self, name: str) -> float:
+        return float(self._values[self._place[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._place)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+
 @dataclass(frozen=True)
 class Featurizer:
     """What training time taught about features: vocabulary and themes."""
@@ -57,6 +79,11 @@ class Featurizer:
     def vocabulary(self) -> Vocabulary:
         """Numbers of what was learnt."""
         return Vocabulary(self.spec, self.themes)
+
+    @functools.cached_property
+    def place(self) -> dict[str, int]:
+        """The column of each feature."""
+        return {name: i for i, name in enumerate(self.spec.names)}
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -171,18 +198,25 @@ def compute(plan: Plan, histories: Histories, out: Singles) -> None:
         histories: What is walked over.
         out: Shape (n_features, n_snapshots); written whole but for the fit's rows.
     """
-    walks = (
-        (walk_decay, (plan.recency, plan.last, plan.value, plan.coherence, plan.acceleration)),
-        (walk_windows, (plan.counts, plan.value, plan.breadth)),
-        (walk_days, (plan.consistency,)),
-        (walk_contents, (plan.contents,)),
-        (walk_rhythm, (plan.visits, plan.dormancy, plan.lifecycle)),
-        (walk_accounts, (plan.account,)),
-        (walk_sharing, (plan.account,)),
-    )
-    for walk, written in walks:
-        if max(written) >= 0:
-            walk(histories, plan, out)
+    _walk(histories, plan, out)
     place = histories.place
     if not bool((place == np.arange(len(place))).all()):
         out[:, place] = out.copy()
+
+
+# One call for all of them: handing over so many arrays takes as long as a short history's walks.
+@njit(cache=True, nogil=True)
+def _walk(x: Histories, plan: Plan, out: Singles) -> None:
+    if max(plan.recency, plan.last, plan.value, plan.coherence, plan.acceleration) >= 0:
+        walk_decay(x, plan, out)
+    if max(plan.counts, plan.value, plan.breadth) >= 0:
+        walk_windows(x, plan, out)
+    if plan.consistency >= 0:
+        walk_days(x, plan, out)
+    if plan.contents >= 0:
+        walk_contents(x, plan, out)
+    if max(plan.visits, plan.dormancy, plan.lifecycle) >= 0:
+        walk_rhythm(x, plan, out)
+    if plan.account >= 0:
+        walk_accounts(x, plan, out)
+        walk_sharing(x, plan, out)

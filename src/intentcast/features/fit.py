@@ -2,6 +2,8 @@
 
 import numpy as np
 import polars as pl
+from numba import njit
+from numpy.typing import NDArray
 
 from intentcast.features.kernel.arrays import Codes, Floats, Singles
 from intentcast.features.spec import FeatureSpec
@@ -61,8 +63,12 @@ def write_fit(spec: FeatureSpec, numbers: Floats, levels: Codes, out: Singles) -
     out[first : first + n_numeric] = numbers.T
     at = first + n_numeric
     out[at:] = 0.0
-    for attribute, (_, names) in enumerate(spec.levels):
-        level = levels[:, attribute]
-        rows = np.flatnonzero(level >= 0)
-        out[at + level[rows], rows] = 1.0
-        at += len(names) + 1
+    _raise_flags(levels, spec.flag_places, at, out)
+
+
+@njit(cache=True, nogil=True)
+def _raise_flags(levels: Codes, places: NDArray[np.int64], first: int, out: Singles) -> None:
+    for attribute in range(levels.shape[1]):
+        for row in range(levels.shape[0]):
+            if levels[row, attribute] >= 0:
+                out[first + places[attribute] + levels[row, attribute], row] = 1.0

@@ -2,24 +2,26 @@
 
 import functools
 import math
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from intentcast.config import DatasetConfig
+from intentcast.engagement import Engagement
 from intentcast.features.encode import kind_of
 from intentcast.features.fit import as_numbers
 from intentcast.features.kernel.arrays import ALWAYS, Codes, Floats, Histories, Ints
-from intentcast.features.kernel.order import event_order
+from intentcast.features.kernel.order import arranged
 from intentcast.features.seniority import rank
 from intentcast.features.vocabulary import NONE, Vocabulary
-from intentcast.histories import Attribute, EngagementEvent, KnownOutcome, LeadHistory, text_of
+from intentcast.histories import Attribute, KnownOutcome, LeadHistory, text_of
+from intentcast.instants import UNSAID, micros
 from intentcast.sources.dataset import EVENT_ORDER
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EncodedHistories(NamedTuple):
@@ -34,6 +36,57 @@ class EncodedHistories(NamedTuple):
     histories: Histories
     numbers: Floats
     levels: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class ToldEvents:
+    """A history's events, each once.
+
+    Attributes:
+        events: As columns.
+        occurred: Microseconds since 1970, shape (n,).
+        known: When each became known, never before it occurred, likewise.
+        is_human: Whether no machine did it.
+    """
+
+    events: Engagement
+    occurred: Ints
+    known: Ints
+    is_human: NDArray[np.bool_]
+
+    @functools.cached_property
+    def people(self) -> dict[str, int]:
+        """Everyone who did something, numbered as they come."""
+        return {person: i for i, person in enumerate(dict.fromkeys(self.events.lead_id))}
+
+    @functools.cached_property
+    def person(self) -> Ints:
+        """The number of who did it, shape (n,)."""
+        number = self.people
+        return np.array([number[person] for person in self.events.lead_id], dtype=np.int64)
+
+    @functools.cached_property
+    def content(self) -> Ints:
+        """The number of each event's content, −1 for none, shape (n,)."""
+        found: Ints = self.events.by_kind(self.events.kinds[0].content)
+        return found
+
+    def numbered(self, number: Mapping[str, int]) -> Ints:
+        """Return the number of who did it, by another numbering; −1 for who is not in it."""
+        of_people = np.array([number.get(person, NONE) for person in self.people], dtype=np.int64)
+        return of_people[self.person] if len(of_people) else self.person
+
+
+class _Part(NamedTuple):
+    """Human events of one history or of several; see `Histories`."""
+
+    lead: Ints
+    known: Ints
+    occurred: Ints
+    codes: Codes
+    content: Ints
+    value: Floats
+    duration: Floats
 
 
 class _Delays(NamedTuple):
@@ -57,81 +110,48 @@ def encode_histories(
     delays = _Delays(micros_of_hours(late.events), micros_of_hours(late.outcomes))
     won, lost = config.conversion.outcomes, config.conversion.closing
     account_leads, lead_rows, created, as_of = [0], [0], [], []
-    event_lead: list[int] = []
-    times: list[tuple[int, int]] = []
-    codes: list[tuple[int, int, int]] = []
-    contents: list[int] = []
-    amounts: list[tuple[float, float]] = []
+    parts: list[_Part] = []
     outcomes: list[tuple[int, int, int, int]] = []
     ranks: list[int] = []
-    content_number: dict[str, int] = {}
-    types, channels = vocabulary.types, vocabulary.channels
-    other_type, other_channel = len(types), len(channels)
+    has_accounts, seniority = vocabulary.spec.has_accounts, vocabulary.spec.seniority
     for history in histories:
-        has_accounts = vocabulary.spec.has_accounts
         people = history.people if has_accounts else [history.lead_id]
         first = account_leads[-1]
         number = {person: first + i for i, person in enumerate(people)}
         account_leads.append(first + len(people))
-        made = micros(history.created_at)
+        created += [micros(history.created_at)] * len(people)
         for person in people:
-            created.append(made)
             lead_rows.append(lead_rows[-1] + (person == history.lead_id))
-            ranks.append(rank(_title(history, person, vocabulary.spec.seniority)))
+            ranks.append(rank(_title(history, person, seniority)))
         as_of.append(micros(history.as_of))
-        for event in once_each(history.events, delays.events):
-            lead = number.get(event.lead_id)
-            if event.is_machine or lead is None:
-                continue
-            event_lead.append(lead)
-            occurred, known = times_of(event, delays.events)
-            times.append((known, occurred))
-            content, channel = event.content, event.channel
-            theme = NONE
-            if content is None:
-                contents.append(NONE)
-            else:
-                theme = vocabulary.theme_of(content)
-                contents.append(content_number.setdefault(content, len(content_number)))
-            codes.append(
-                (
-                    types.get(event.event_type, other_type),
-                    theme,
-                    NONE if channel is None else channels.get(channel, other_channel),
-                )
-            )
-            value, duration = event.value, event.duration_seconds
-            amounts.append(
-                (
-                    math.nan if value is None else value,
-                    math.nan if duration is None else duration,
-                )
-            )
+        told = told_events(history, delays.events)
+        parts.append(_part(told, number, vocabulary))
         for outcome in history.outcomes:
             lead = number.get(outcome.lead_id)
             if lead is not None:
-                occurred, known = times_of(outcome, delays.outcomes)
+                ended_at, told_at = times_of(outcome, delays.outcomes)
                 kind = kind_of(outcome.outcome, won=won, lost=lost)
-                outcomes.append((lead, known, occurred, kind))
+                outcomes.append((lead, told_at, ended_at, kind))
     n_leads = account_leads[-1]
-    lead_events, order, known_occurred, amount = _sorted_events(event_lead, times, amounts, n_leads)
-    told = np.array(sorted(outcomes), dtype=np.int64).reshape(len(outcomes), 4)
+    events = _together(parts)
+    lead_events, known, occurred, codes, content, value, duration = arranged(*events, n_leads)
+    ended = np.array(sorted(outcomes), dtype=np.int64).reshape(len(outcomes), 4)
     arrays = Histories(
         account_leads=np.array(account_leads, dtype=np.int64),
         lead_events=lead_events,
-        lead_outcomes=_bounds(told[:, 0], n_leads),
+        lead_outcomes=_bounds(ended[:, 0], n_leads),
         lead_ranks=np.arange(n_leads + 1),
         lead_rows=np.array(lead_rows, dtype=np.int64),
         created=np.array(created, dtype=np.int64),
-        known=np.ascontiguousarray(known_occurred[:, 0]),
-        occurred=np.ascontiguousarray(known_occurred[:, 1]),
-        codes=np.array(codes, dtype=np.int32).reshape(len(codes), 3)[order],
-        content=np.array(contents, dtype=np.int64)[order],
-        value=np.ascontiguousarray(amount[:, 0]),
-        duration=np.ascontiguousarray(amount[:, 1]),
-        outcome_known=np.ascontiguousarray(told[:, 1]),
-        outcome_occurred=np.ascontiguousarray(told[:, 2]),
-        outcome_kind=np.ascontiguousarray(told[:, 3]),
+        known=known,
+        occurred=occurred,
+        codes=codes,
+        content=content,
+        value=value,
+        duration=duration,
+        outcome_known=np.ascontiguousarray(ended[:, 1]),
+        outcome_occurred=np.ascontiguousarray(ended[:, 2]),
+        outcome_kind=np.ascontiguousarray(ended[:, 3]),
         rank_known=np.full(n_leads, ALWAYS, dtype=np.int64),
         rank=np.array(ranks, dtype=np.int64),
         as_of=np.array(as_of, dtype=np.int64),
@@ -140,76 +160,112 @@ def encode_histories(
     return EncodedHistories(arrays, *_fit(histories, vocabulary))
 
 
+def _part(told: ToldEvents, number: Mapping[str, int], vocabulary: Vocabulary) -> _Part:
+    """Return one history's human events as numbers.
+
+    Args:
+        told: Its events.
+        number: Of each of its people.
+        vocabulary: What training learnt.
+    """
+    events = told.events
+    codes = events.by_kind(vocabulary.codes)
+    lead = told.numbered(number)
+    part = _Part(
+        lead, told.known, told.occurred, codes, told.content, events.value, events.duration
+    )
+    kept = told.is_human & (lead >= 0)
+    if bool(kept.all()):
+        return part
+    columns: list[Any] = [column[kept] for column in part]
+    return _Part(*columns)
+
+
+def _together(parts: Sequence[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    if parts:
+        columns: list[Any] = [np.concatenate(told) for told in zip(*parts, strict=True)]
+        return _Part(*columns)
+    whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
+    return _Part(whole, whole, whole, np.zeros((0, 3), dtype=np.int32), whole, real, real)
+
+
 def micros_of_hours(hours: float) -> int:
     """Return hours as whole microseconds."""
     return timedelta(hours=hours) // timedelta(microseconds=1)
 
 
-def micros(moment: datetime) -> int:
-    """Return an instant as microseconds since 1970."""
-    since = moment - _EPOCH
-    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
-
-
-def times_of(row: EngagementEvent | KnownOutcome, delay: int) -> tuple[int, int]:
+def times_of(row: KnownOutcome, delay: int) -> tuple[int, int]:
     """Return when a row's matter occurred and when it became known, in microseconds since 1970.
 
     Args:
-        row: An event or outcome.
+        row: An outcome.
         delay: How long after its occurrence it is known where the row does not say.
     """
     occurred, recorded = micros(row.occurred_at), row.recorded_at
     if recorded is None:
         return occurred, occurred + delay
     known = micros(recorded)
-    # Not max(), a fifth of the time here: every event of every answer comes through.
-    return (occurred, known) if known > occurred else (occurred, occurred)
+    return occurred, max(known, occurred)
 
 
 def _bounds(owner: Ints, n_owners: int) -> Ints:
     return np.searchsorted(owner, np.arange(n_owners + 1)).astype(np.int64)
 
 
-def _sorted_events(
-    lead: list[int], times: list[tuple[int, int]], amounts: list[tuple[float, float]], n_leads: int
-) -> tuple[Ints, Ints, Ints, Floats]:
-    """Return bounds per lead, the kernel's order, times (n, 2) and amounts (n, 2) in that order."""
-    n = len(lead)
-    leads = np.array(lead, dtype=np.int64)
-    when = np.array(times, dtype=np.int64).reshape(n, 2)
-    amount = np.array(amounts, dtype=np.float64).reshape(n, 2)
-    bounds = np.zeros(n_leads + 1, dtype=np.int64)
-    np.cumsum(np.bincount(leads, minlength=n_leads), out=bounds[1:])
-    columns = (
-        *(np.ascontiguousarray(c) for c in when.T),
-        *(np.ascontiguousarray(c) for c in amount.T),
-    )
-    order = event_order(leads, *columns, bounds)
-    return bounds, order, when[order], amount[order]
+def told_events(history: LeadHistory, delay: int) -> ToldEvents:
+    """Return a history's events, each once; remembered with the history.
+
+    Args:
+        history: Its events, repeated or not, in any order.
+        delay: Microseconds after its occurrence that an event is known, where it does not say.
+    """
+    remembered: dict[int, ToldEvents] = vars(history).setdefault("_told", {})
+    found = remembered.get(delay)
+    if found is None:
+        events = history.engagement
+        found = _told(events, delay)
+        once = _once_each(events, found)
+        if once is not None:
+            found = _told(events.take(once), delay)
+        remembered[delay] = found
+    return found
 
 
-def once_each(events: tuple[EngagementEvent, ...], delay: int) -> Sequence[EngagementEvent]:
-    """Keep one event per lead and `event_id`: what became known first; else the events as given."""
-    named = [(event.lead_id, event.event_id) for event in events if event.event_id is not None]
-    if len(set(named)) == len(named):
-        return events
-    first: dict[tuple[str, str], EngagementEvent] = {}
+def _told(events: Engagement, delay: int) -> ToldEvents:
+    occurred, recorded = events.occurred, events.recorded
+    known = np.where(recorded == UNSAID, occurred + delay, np.maximum(recorded, occurred))
+    is_human = np.array([not machine for machine in events.is_machine], dtype=np.bool_)
+    return ToldEvents(events, occurred, known, is_human)
+
+
+def _once_each(events: Engagement, told: ToldEvents) -> list[int] | None:
+    """Return one row per lead and `event_id`, what became known first; None to keep them all."""
+    named = [i for i, name in enumerate(events.event_id) if name is not None]
+    if len({(events.lead_id[i], events.event_id[i]) for i in named}) == len(named):
+        return None
+    first: dict[tuple[str, str | None], int] = {}
     kept = []
-    for event in events:
-        if event.event_id is None:
-            kept.append(event)
+    for row in range(len(events)):
+        if events.event_id[row] is None:
+            kept.append(row)
             continue
-        key = (event.lead_id, event.event_id)
+        key = (events.lead_id[row], events.event_id[row])
         there = first.get(key)
-        if there is None or _rank_of(event, delay) < _rank_of(there, delay):
-            first[key] = event
+        if there is None or _rank_of(told, row) < _rank_of(told, there):
+            first[key] = row
     return [*kept, *first.values()]
 
 
-def _rank_of(event: EngagementEvent, delay: int) -> tuple[tuple[bool, object], ...]:
+def _rank_of(told: ToldEvents, row: int) -> tuple[tuple[bool, object], ...]:
     """Sort key of `first_of_each_event`: by knowledge, then every column, the absent first."""
-    occurred, known = times_of(event, delay)
-    values = {**vars(event), "known_at": known, "occurred_at": occurred}
+    known = int(told.known[row])
+    values = {
+        **vars(told.events[row]),
+        "known_at": known,
+        "occurred_at": int(told.occurred[row]),
+    }
     keyed = [known, *(values[name] for name in EVENT_ORDER)]
     return tuple((value is not None, value) for value in keyed)
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from intentcast.features.columns import ANY, FAMILIES, Column, Family, Shape, blocks
 
 OTHER = "other"
@@ -123,6 +126,12 @@ class FeatureSpec:
             found[family] = first if is_on else -1
             first += len(columns) if is_on else 0
         return found
+
+    @functools.cached_property
+    def flag_places(self) -> NDArray[np.int64]:
+        """Where each categorical attribute's flags begin among all flags; one more is `other`."""
+        sizes = [0, *(len(levels) + 1 for _, levels in self.levels)]
+        return np.cumsum(sizes)[:-1].astype(np.int64)
 
     @functools.cached_property
     def names(self) -> list[str]:

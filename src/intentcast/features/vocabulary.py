@@ -1,5 +1,6 @@
 """From words to the numbers of groups: one lookup for tables, requests and notebooks."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import polars as pl
 from intentcast.features.kernel.arrays import Codes
 from intentcast.features.spec import FeatureSpec
 from intentcast.features.themes import ThemeModel
+from intentcast.kinds import Kind, KindTable
 
 NONE = -1
 # Contents whose theme is remembered; beyond, the memory starts anew.
@@ -52,6 +54,22 @@ class Vocabulary:
                 self._theme_of.clear()
             self._theme_of[text] = found
         return found
+
+    @functools.cached_property
+    def codes(self) -> KindTable:
+        """Type, theme and channel of each kind of event, rows of three; −1 for none."""
+        return KindTable(self._codes_of)
+
+    def _codes_of(self, kinds: Sequence[Kind]) -> Codes:
+        rows = [
+            (
+                self.type_of(kind),
+                NONE if content is None else self.theme_of(content),
+                NONE if channel is None else self.channel_of(channel),
+            )
+            for kind, content, channel in kinds
+        ]
+        return np.array(rows, dtype=np.int32).reshape(len(rows), 3)
 
     def level_of(self, attribute: int, text: str | None) -> int:
         """Return the number of an attribute's level; −1 where it is unknown."""

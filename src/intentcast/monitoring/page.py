@@ -5,8 +5,8 @@ from importlib import resources
 from typing import Any
 
 from intentcast.evaluation import charts
-from intentcast.evaluation.phrases import feature_in_words
 from intentcast.evaluation.formats import format_number, format_percent
+from intentcast.evaluation.phrases import feature_in_words
 from intentcast.monitoring.charts import draw_course, draw_drift
 from intentcast.monitoring.drift import MOVED, SHIFTED
 from intentcast.monitoring.early import EarlyTime

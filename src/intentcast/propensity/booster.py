@@ -10,32 +10,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.config import BoosterSettings
+from intentcast.propensity.forest import Forest, read_forest
 from intentcast.propensity.margins import Floats
+from intentcast.propensity.walks import walk_margins, walk_parts
 
 _IMPORTING = Lock()
 
 
 @dataclass(frozen=True)
 class BoosterModel:
-    """A fitted LightGBM model, kept as its text; it predicts on one thread."""
+    """A fitted LightGBM model, kept as its text; predictions walk its trees without LightGBM."""
 
     text: str
 
     @cached_property
-    def _booster(self) -> Any:
-        return load_lightgbm().Booster(model_str=self.text)
+    def forest(self) -> Forest:
+        """The trees as arrays."""
+        return read_forest(self.text)
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
-        return self._predict(features, raw_score=True)
+        return self.interval_margins(features, 0)[:, 0]
+
+    def interval_margins(self, features: Floats, n_intervals: int) -> Floats:
+        """Return log-odds by interval, shape (n, n_intervals): the trees' last feature is it."""
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        out = np.empty((len(rows), max(n_intervals, 1)))
+        walk_margins(self.forest, rows, n_intervals, out)
+        return out
 
     def contributions(self, features: Floats) -> Floats:
         """Return each feature's part of the log-odds (TreeSHAP), expected value last."""
-        return self._predict(features, pred_contrib=True)
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        out = np.zeros((len(rows), rows.shape[1] + 1))
+        for row, parts in zip(rows, out, strict=True):
+            walk_parts(self.forest, row, 0, parts[None, :-1])
+        out[:, -1] = self.forest.expected
+        return out
 
-    def _predict(self, features: Floats, **kind: bool) -> Floats:
-        out = self._booster.predict(features, num_threads=1, **kind)
-        return np.asarray(out, dtype=np.float64)
+    def interval_contributions(self, row: Floats, n_intervals: int) -> Floats:
+        """Return one row's parts by interval, shape (n_intervals, n_features + 1).
+
+        Args:
+            row: Features, shape (n_features,).
+            n_intervals: How many the trees tell apart; what the interval itself does is last.
+        """
+        out = np.zeros((n_intervals, len(row) + 1))
+        walk_parts(self.forest, np.ascontiguousarray(row, dtype=np.float64), n_intervals, out)
+        return out
 
 
 def load_lightgbm() -> Any:

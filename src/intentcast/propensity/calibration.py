@@ -1,13 +1,15 @@
 """From a margin to a probability that holds: fitted on a later slice, kept only if it helps."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intentcast.propensity.calibrated import BETA, KNOTS, LINE, Map, calibrated, mapped
 from intentcast.propensity.intervals import isotonic_band
-from intentcast.propensity.isotonic import between_knots, centred_isotonic
+from intentcast.propensity.isotonic import centred_isotonic
 from intentcast.propensity.logit_maps import (
     beta_design,
     drawn_to_one,
@@ -73,7 +75,8 @@ class Calibrator:
 
     def probabilities(self, margins: Floats) -> Floats:
         """Return calibrated probabilities, strictly between 0 and 1, shape (n,)."""
-        return np.clip(sigmoid(self._log_odds(margins + self.shift)), SMALLEST, 1.0 - SMALLEST)
+        out: Floats = self._calibrated(margins, 1)[0]
+        return out
 
     def interval(self, margins: Floats) -> tuple[Floats, Floats]:
         """Return a 95 % interval for the mean true probability of the leads with this margin.
@@ -87,35 +90,44 @@ class Calibrator:
         Returns:
             Low and high, strictly inside (0, 1), with low ≤ p ≤ high; each of shape (n,).
         """
-        p = self.probabilities(margins)
-        margins = margins + self.shift
-        centre = np.log(p / (1.0 - p))
-        if len(self.grid):
-            below = np.interp(margins, self.grid, self.below)
-            above = np.interp(margins, self.grid, self.above)
-        else:
-            design = beta_design(margins) if self.kind == "beta" else platt_design(margins)
-            variance = np.zeros(len(margins))
-            # In a set order, not as a matrix product: the same bits for a row in any batch.
-            for i, j in np.ndindex(*self.covariance.shape):
-                variance += self.covariance[i, j] * design[:, i] * design[:, j]
-            below = above = _Z95 * np.sqrt(np.maximum(variance, 0.0))
-        after = _Z95 * self.drift
-        low = sigmoid(centre - np.sqrt(below * below + after * after))
-        high = sigmoid(centre + np.sqrt(above * above + after * after))
-        return (
-            np.minimum(np.maximum(low, _LOWEST), p),
-            np.maximum(np.minimum(high, 1.0 - _LOWEST), p),
+        _, low, high = self.band(margins)
+        return low, high
+
+    def band(self, margins: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return probabilities and the ends of their intervals, each of shape (n,)."""
+        p, low, high = self._calibrated(margins, 3)
+        return p, low, high
+
+    @cached_property
+    def _map(self) -> Map:
+        return Map(
+            way={"beta": BETA, "isotonic": KNOTS}.get(self.kind, LINE),
+            shift=float(self.shift),
+            intercept=float(self.intercept),
+            slope=float(self.slope),
+            upper=float(self.upper),
+            knots=self.knots,
+            values=self.values,
+            covariance=self.covariance,
+            grid=self.grid,
+            below=self.below,
+            above=self.above,
+            after=_Z95 * self.drift,
+            smallest=SMALLEST,
+            lowest=_LOWEST,
+            z=_Z95,
         )
 
     def _log_odds(self, margins: Floats) -> Floats:
-        """Return the map's log-odds of margins that are shifted already."""
-        if self.kind == "isotonic":
-            return between_knots(margins, self.knots, self.values, self.slope)
-        if self.kind == "beta":
-            columns = beta_design(margins)
-            return self.intercept + self.slope * columns[:, 1] + self.upper * columns[:, 2]
-        return self.intercept + self.slope * margins
+        """Return the map's log-odds of margins that are shifted already, shape (n,)."""
+        out = np.empty(len(margins))
+        mapped(self._map, np.ascontiguousarray(margins, dtype=np.float64), out)
+        return out
+
+    def _calibrated(self, margins: Floats, n_columns: int) -> Floats:
+        out = np.empty((n_columns, len(margins)))
+        calibrated(self._map, np.ascontiguousarray(margins, dtype=np.float64), out)
+        return out
 
     def anchored(self, margins: Floats, converted: Floats) -> "Calibrator":
         """Return the same map for a learner that was refitted with the slice among its rows.

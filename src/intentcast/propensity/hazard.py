@@ -6,7 +6,7 @@ never falling as the horizon grows, and a snapshot whose horizon is not over sti
 intervals that are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from intentcast.config import BoosterSettings, HazardSettings
 from intentcast.errors import RefusedError
 from intentcast.propensity.booster import BoosterModel, fit_booster
-from intentcast.propensity.margins import Floats, sigmoid
+from intentcast.propensity.margins import (
+    Floats,
+    cumulative_hazard,
+    log_odds_of_hazard,
+    sigmoid,
+)
 from intentcast.propensity.periods import Followed, Integers, Periods, expand, sampled
 
 INTERVAL = "hazard.interval.any.number"
@@ -47,26 +52,18 @@ class HazardModel:
 
     def log_odds(self, features: Floats) -> Floats:
         """Return the log-odds of each interval's hazard, shape (n, n_intervals)."""
-        n = len(self.baseline)
-        out = np.empty((len(features), n))
-        for start, block in self._blocks(features):
-            raw = self._booster.margins(block).reshape(-1, n)
-            out[start : start + len(raw)] = raw + self.baseline
+        raw = self._booster.interval_margins(features, len(self.baseline))
+        out: Floats = raw + self.baseline
         return out
 
     def cumulative(self, log_odds: Floats, days: float) -> Floats:
         """Return the cumulative hazard −log(1 − P) up to a horizon, shape (n,)."""
-        fractions = self._fractions(days)
-        # −log(1 − σ(m)) = log(1 + exp(m)), added up in the order of intervals.
-        total = np.zeros(len(log_odds))
-        for column, fraction in enumerate(fractions):
-            total += fraction * np.logaddexp(0.0, log_odds[:, column])
-        return np.clip(total, _LEAST, _MOST)
+        out: Floats = cumulative_hazard(log_odds, self._fractions(days), _LEAST, _MOST)
+        return out
 
     def margins_at(self, log_odds: Floats, days: float) -> Floats:
         """Return the log-odds of converting within a horizon, shape (n,)."""
-        cumulative = self.cumulative(log_odds, days)
-        out: Floats = cumulative + np.log(-np.expm1(-cumulative))
+        out: Floats = log_odds_of_hazard(self.cumulative(log_odds, days))
         return out
 
     def contributions_at(self, features: Floats, days: float) -> Floats:
@@ -79,24 +76,28 @@ class HazardModel:
         Σ_k w_k · φ_kj. The average lead's is last, with what the interval's own number does; rows
         add up to `margins_at`.
         """
-        n = len(self.baseline)
-        fractions = self._fractions(days)
+        n, fractions = len(self.baseline), self._fractions(days)
         out = np.empty((len(features), features.shape[1] + 1))
-        for start, block in self._blocks(features):
-            parts = self._booster.contributions(block).reshape(-1, n, block.shape[1] + 1)
-            of_features = parts[:, :, :-2]
-            lead = parts.sum(axis=2) + self.baseline
-            average = lead - of_features.sum(axis=2)
-            slopes = np.zeros_like(lead)
-            for node, weight in zip((_NODES + 1.0) / 2.0, _WEIGHTS / 2.0, strict=True):
-                slopes += weight * _slopes(average + node * (lead - average), fractions)
-            found = np.einsum("nk,nkj->nj", slopes, of_features)
-            here = slice(start, start + len(found))
-            out[here, :-1] = found
-            out[here, -1] = self.margins_at(lead, days) - found.sum(axis=1)
+        leads = self.log_odds(features)
+        margins = self.margins_at(leads, days)
+        nodes, weights = ((_NODES + 1.0) / 2.0)[:, None], (_WEIGHTS / 2.0)[:, None]
+        for row, lead in enumerate(leads):
+            of_features = self._booster.interval_contributions(features[row], n)[:, :-1]
+            average = lead - of_features.sum(axis=1)
+            slopes = _slopes(average + nodes * (lead - average), fractions)
+            found = (weights * slopes).sum(axis=0) @ of_features
+            out[row, :-1] = found
+            out[row, -1] = margins[row] - found.sum()
         return out
 
+    @cached_property
+    def _known_fractions(self) -> dict[float, Floats]:
+        return {}
+
     def _fractions(self, days: float) -> Floats:
+        found = self._known_fractions.get(days)
+        if found is not None:
+            return found
         edges = np.array(self.edges_days, dtype=np.float64)
         if not 0 < days <= edges[-1]:
             raise RefusedError(
@@ -104,16 +105,9 @@ class HazardModel:
                 expected=f"more than 0 and at most {edges[-1]:g}, the longest that was learnt",
                 next_step="ask for a shorter one, or train with a longer conversion.horizons_days",
             )
-        out: Floats = np.clip((days - edges[:-1]) / np.diff(edges), 0.0, 1.0)
-        return out
-
-    def _blocks(self, features: Floats) -> Iterator[tuple[int, Floats]]:
-        """Yield the start of each block of rows, and its rows once per interval."""
-        n = len(self.baseline)
-        size = max(1, _BLOCK // n)
-        for start in range(0, len(features), size):
-            rows = np.arange(start, min(start + size, len(features)))
-            yield start, _with_interval(features, rows.repeat(n), np.tile(np.arange(n), len(rows)))
+        found = np.clip((days - edges[:-1]) / np.diff(edges), 0.0, 1.0)
+        self._known_fractions[days] = found  # at most one for each day up to the longest
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return what is not in the text as JSON values."""

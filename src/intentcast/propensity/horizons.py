@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intentcast.errors import RefusedError
 from intentcast.propensity.blend import BlendModel
@@ -34,6 +35,23 @@ class HorizonProbabilities:
         """Return the probabilities of one of the horizons, shape (n,)."""
         out: Floats = self.probabilities[:, self.horizons_days.index(days)]
         return out
+
+    def wider_than(self, width: float) -> NDArray[np.bool_]:
+        """Return where the interval, high less low, is wider; shape (n, n_horizons)."""
+        out: NDArray[np.bool_] = self.high - self.low > width
+        return out
+
+
+def abstention(
+    predicted: HorizonProbabilities, days: int, wider_than: float, *, row: int = 0
+) -> list[str]:
+    """Return a warning where one lead's interval at a horizon is too wide to act on."""
+    column = predicted.horizons_days.index(days)
+    low, high = float(predicted.low[row, column]), float(predicted.high[row, column])
+    if not high - low > wider_than:
+        return []
+    ends = f"{low:.1%} and {high:.1%}"
+    return [f"too little known: the probability lies between {ends.replace('%', ' %')}"]
 
 
 def predict_horizons(
@@ -86,17 +104,13 @@ def _at_learnt(
     models: Mapping[int, HorizonModel], features: Floats, log_odds: Mapping[int, Floats]
 ) -> HorizonProbabilities:
     horizons = tuple(sorted(models))
-    margins, p, low, high = [], [], [], []
-    for days, margin in _margins(models, features, log_odds).items():
-        calibrator = models[days].calibrator
-        ends = calibrator.interval(margin)
-        margins.append(margin)
-        p.append(calibrator.probabilities(margin))
-        low.append(ends[0])
-        high.append(ends[1])
-    columns = [np.column_stack(part) for part in (margins, p, low, high)]
-    rising = [np.maximum.accumulate(part, axis=1) for part in columns[1:]]
-    return HorizonProbabilities(horizons, columns[0], rising[0], rising[1], rising[2])
+    margins, p, low, high = np.empty((4, len(features), len(horizons)))
+    for column, (days, margin) in enumerate(_margins(models, features, log_odds).items()):
+        margins[:, column] = margin
+        band = models[days].calibrator.band(margin)
+        p[:, column], low[:, column], high[:, column] = band
+    rising = [np.maximum.accumulate(part, axis=1) for part in (p, low, high)]
+    return HorizonProbabilities(horizons, margins, rising[0], rising[1], rising[2])
 
 
 def _hazard_of(model: HorizonModel) -> HazardAt | None:

@@ -25,15 +25,6 @@ def centred_isotonic(margins: Floats, converted: Floats) -> tuple[Floats, Floats
     return knots, values + 1e-9 * np.arange(len(values))
 
 
-def between_knots(margins: Floats, knots: Floats, values: Floats, slope: float) -> Floats:
-    """Return log-odds: linear between knots, going on with `slope` beyond them."""
-    inside = np.interp(margins, knots, values)
-    below = np.minimum(margins - knots[0], 0.0) * slope
-    above = np.maximum(margins - knots[-1], 0.0) * slope
-    out: Floats = inside + below + above
-    return out
-
-
 @njit(cache=True)
 def rising_blocks(margins: Floats, n: Floats, n_converted: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the blocks of isotonic regression: mean margin, size and conversions, shapes (k,).

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.propensity.margins import Floats, row_dots
+from intentcast.propensity.margins import Floats, standardised, standardised_dots
 
 # "Never" as a number of days, for days since a thing that never happened.
 NEVER_DAYS = 1000.0
@@ -37,13 +37,22 @@ class LogisticModel:
 
     def standardised(self, features: Floats) -> Floats:
         """Return the transformed features, shape (n, n_features)."""
-        squashed = _squashed(features, self.never, self.mean)
-        out: Floats = np.clip((squashed - self.mean) / self.scale, -_CLIP, _CLIP)
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        out: Floats = standardised(rows, self.never, self.mean, self.scale, NEVER_DAYS, _CLIP)
         return out
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
-        out: Floats = row_dots(self.standardised(features), self.weights, self.intercept)
+        out: Floats = standardised_dots(
+            np.ascontiguousarray(features, dtype=np.float64),
+            self.never,
+            self.mean,
+            self.scale,
+            self.weights,
+            self.intercept,
+            NEVER_DAYS,
+            _CLIP,
+        )
         return out
 
     def contributions(self, features: Floats) -> Floats:
@@ -69,11 +78,9 @@ class LogisticModel:
         return cls(never=never, intercept=float(raw["intercept"]), **arrays)
 
 
-def _squashed(features: Floats, never: NDArray[np.bool_], mean: Floats | None) -> Floats:
+def _squashed(features: Floats, never: NDArray[np.bool_]) -> Floats:
     filled = np.where(np.isnan(features) & never, NEVER_DAYS, features)
-    squashed = np.sign(filled) * np.log1p(np.abs(filled))
-    if mean is not None:
-        squashed = np.where(np.isnan(squashed), mean, squashed)
+    squashed: Floats = np.sign(filled) * np.log1p(np.abs(filled))
     return squashed
 
 
@@ -93,18 +100,18 @@ def fit_logistic(
     from threadpoolctl import threadpool_limits
 
     never = np.array([name.endswith(".days") for name in names], dtype=np.bool_)
-    squashed = _squashed(features, never, None)
+    squashed = _squashed(features, never)
     known = ~np.isnan(squashed)
     n_known = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, squashed, 0.0).sum(axis=0) / n_known
     spread = np.where(known, squashed - mean, 0.0)
     scale = np.sqrt((spread * spread).sum(axis=0) / n_known)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    standardised = np.clip((np.where(known, squashed, mean) - mean) / scale, -_CLIP, _CLIP)
+    inputs = np.clip((np.where(known, squashed, mean) - mean) / scale, -_CLIP, _CLIP)
     # One thread: the same sums in the same order on any machine.
     with threadpool_limits(limits=1):
         fitted = LogisticRegression(C=inverse_penalty, solver="newton-cholesky", max_iter=100).fit(
-            standardised, converted
+            inputs, converted
         )
     return LogisticModel(
         never=never,

@@ -1,5 +1,8 @@
 """Log-odds and probabilities, row by row, the same bits for a row in any batch."""
 
+import math
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -9,17 +12,88 @@ SMALLEST = 1e-6
 
 
 @njit(cache=True)
-def row_dots(matrix: Floats, weights: Floats, start: float) -> Floats:
-    """Return `start + Σ_j matrix[i, j] · weights[j]`, summed in the order of columns.
+def standardised_dots(
+    matrix: Floats,
+    never: Any,
+    mean: Floats,
+    scale: Floats,
+    weights: Floats,
+    start: float,
+    never_days: float,
+    most: float,
+) -> Floats:
+    """Return `start + Σ_j standardised[i, j] · weights[j]`, summed in the order of columns.
 
-    A matrix product may sum in another order for another number of rows; this never does.
+    A matrix product may sum in another order for another number of rows; this never does. See
+    `standardised` for the arguments.
     """
     out = np.empty(matrix.shape[0])
     for row in range(matrix.shape[0]):
         total = start
-        for column in range(matrix.shape[1]):
-            total += matrix[row, column] * weights[column]
+        for j in range(matrix.shape[1]):
+            x = never_days if never[j] and np.isnan(matrix[row, j]) else matrix[row, j]
+            total += _standardised(x, mean[j], scale[j], most) * weights[j]
         out[row] = total
+    return out
+
+
+@njit(cache=True)
+def standardised(
+    matrix: Floats, never: Any, mean: Floats, scale: Floats, never_days: float, most: float
+) -> Floats:
+    """Return `clip((sign(x)·log(1 + |x|) − mean) / scale, ±most)`, column by column.
+
+    Args:
+        matrix: Shape (n, n_columns); NaN is `never_days` where it means "never", else the mean.
+        never: Whether it does, shape (n_columns,).
+        mean: Shape (n_columns,).
+        scale: Shape (n_columns,).
+        never_days: See `matrix`.
+        most: See above.
+    """
+    out = np.empty(matrix.shape)
+    for row in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            x = never_days if never[j] and np.isnan(matrix[row, j]) else matrix[row, j]
+            out[row, j] = _standardised(x, mean[j], scale[j], most)
+    return out
+
+
+@njit(cache=True, inline="always")
+def _standardised(x: float, mean: float, scale: float, most: float) -> float:
+    if np.isnan(x):
+        return 0.0
+    squashed = math.copysign(math.log1p(abs(x)), x)
+    return min(max((squashed - mean) / scale, -most), most)
+
+
+@njit(cache=True)
+def cumulative_hazard(log_odds: Floats, fractions: Floats, least: float, most: float) -> Floats:
+    """Return −log Π_k (1 − hazard_k)^f_k by row, kept from `least` to `most`, shape (n,).
+
+    Args:
+        log_odds: Of the hazards, shape (n, n_intervals).
+        fractions: f_k, shape (n_intervals,).
+        least: See above.
+        most: See above.
+    """
+    out = np.empty(log_odds.shape[0])
+    for row in range(log_odds.shape[0]):
+        total = 0.0
+        for k in range(log_odds.shape[1]):
+            # −log(1 − σ(m)) = log(1 + exp(m)), added up in the order of intervals.
+            m = log_odds[row, k]
+            total += fractions[k] * (max(m, 0.0) + math.log1p(math.exp(-abs(m))))
+        out[row] = min(max(total, least), most)
+    return out
+
+
+@njit(cache=True)
+def log_odds_of_hazard(cumulative: Floats) -> Floats:
+    """Return the log-odds of P = 1 − exp(−Λ), shape (n,)."""
+    out = np.empty(len(cumulative))
+    for row in range(len(cumulative)):
+        out[row] = cumulative[row] + math.log(-math.expm1(-cumulative[row]))
     return out
 
 

@@ -14,7 +14,7 @@ from intentcast.scorecards.decay import NoDecay, SilenceDecay, SilenceStep
 from intentcast.scorecards.ledgers import Ledger, LedgerLine, ledger
 from intentcast.scorecards.reading import parse_scorecard, read_scorecard
 from intentcast.scorecards.scoring import score_snapshots
-from intentcast.scorecards.single import ledger_of_history, unknown_past
+from intentcast.scorecards.single import ledger_of_history, ledgers_of_histories, unknown_past
 
 __all__ = [
     "AttributeRule",
@@ -34,6 +34,7 @@ __all__ = [
     "dataset_scorecards",
     "ledger",
     "ledger_of_history",
+    "ledgers_of_histories",
     "parse_scorecard",
     "read_scorecard",
     "score_snapshots",

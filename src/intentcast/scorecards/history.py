@@ -8,6 +8,7 @@ from intentcast.features.kernel.order import bounds_of, event_order
 from intentcast.features.vocabulary import coded
 from intentcast.scorecards.kernel import NO_LIMIT, Events, Flags, Ints, Signatures
 from intentcast.scorecards.rulebook import Rulebook
+from intentcast.scorecards.sharing import walk_shared
 from intentcast.scorecards.signatures import text_codes
 from intentcast.sources import Dataset
 
@@ -89,22 +90,23 @@ def shared(book: Rulebook, events: Events, signatures: Signatures, account: Ints
     shape = (len(book.people), len(lead))
     shared_known, shared_occurred = (np.full(shape, NO_LIMIT, dtype=np.int64) for _ in range(2))
     for row, position in enumerate(book.people):
+        if len(account) < _people(book, position):
+            continue  # there are not so many
         matches = _counting(book, signatures, position)[events.signature] & (events.content >= 0)
         at = np.flatnonzero(matches)
+        if not len(at):
+            continue
         of_content = account[lead[at]] * (2**32) + events.content[at]
-        # Events of a lead are in the order of knowledge: the first of each content is the earliest.
-        _, first = np.unique(lead[at] * (2**32) + events.content[at], return_index=True)
-        views = at[first]
-        place = np.lexsort((lead[views], events.known[views], of_content[first]))
-        views, contents = views[place], of_content[first][place]
-        start = np.searchsorted(contents, contents, side="left")
-        is_enough = np.arange(len(views)) - start == _people(book, position) - 1
-        found, enough = contents[is_enough], views[is_enough]
-        if len(found):
-            where = np.minimum(np.searchsorted(found, of_content), len(found) - 1)
-            is_shared = found[where] == of_content
-            shared_known[row, at[is_shared]] = events.known[enough[where[is_shared]]]
-            shared_occurred[row, at[is_shared]] = events.occurred[enough[where[is_shared]]]
+        walk_shared(
+            at,
+            lead[at],
+            of_content,
+            events.known,
+            events.occurred,
+            _people(book, position),
+            shared_known[row],
+            shared_occurred[row],
+        )
     return events._replace(shared_known=shared_known, shared_occurred=shared_occurred)
 
 
@@ -114,6 +116,9 @@ def _people(book: Rulebook, position: int) -> int:
 
 def _counting(book: Rulebook, signatures: Signatures, position: int) -> Flags:
     """Return which signatures count for a rule: they match it, and no earlier one of its group."""
+    remembered = book.counting.get(position)
+    if remembered is not None and remembered[0] is signatures:
+        return remembered[1]
     group = book.rules.group
     out = np.zeros(len(signatures.opts_out), dtype=np.bool_)
     for number in range(len(out)):
@@ -121,4 +126,5 @@ def _counting(book: Rulebook, signatures: Signatures, position: int) -> Flags:
         met = signatures.rules[start:stop].tolist()
         earlier = [r for r in met if r < position and group[r] == group[position] >= 0]
         out[number] = position in met and not earlier
+    book.counting[position] = (signatures, out)
     return out

@@ -97,7 +97,9 @@ def snapshot_of_lead(dataset: Dataset, lead_id: str, as_of: datetime) -> pl.Data
     return snapshot
 
 
-def ledger_of(standing: Standings, i: int, *, lead_id: str, as_of: datetime) -> Ledger:
+def ledger_of(
+    standing: Standings, i: int, *, lead_id: str, as_of: datetime, with_lines: bool = True
+) -> Ledger:
     """Return the ledger of one snapshot of standings that tell rules apart.
 
     Args:
@@ -105,14 +107,17 @@ def ledger_of(standing: Standings, i: int, *, lead_id: str, as_of: datetime) -> 
         i: The snapshot's row.
         lead_id: Its lead.
         as_of: Its as-of time.
+        with_lines: Whether the lines are wanted too.
     """
     card, fit, totals = standing.card, standing.fit_points, standing.totals
     over = int(totals.total[i] - totals.total_raw[i])
-    lines = (
-        *_attribute_lines(standing, i),
-        *_behaviour_lines(standing, i),
-        *_taken(f"total capped at {card.total_cap}", over, "cap", TOTAL),
-    )
+    lines: tuple[LedgerLine, ...] = ()
+    if with_lines:
+        lines = (
+            *_attribute_lines(standing, i),
+            *_behaviour_lines(standing, i),
+            *_taken(f"total capped at {card.total_cap}", over, "cap", TOTAL),
+        )
     tier = TIERS[totals.tier[i]]
     return Ledger(
         scorecard=card.name,

@@ -2,9 +2,10 @@
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -22,21 +23,28 @@ from intentcast.scorecards.kernel import (
     UNTIL,
     Flags,
     Rules,
+    Signatures,
 )
 from intentcast.scorecards.points import to_thousandths
 from intentcast.scorecards.signatures import SignatureBook
 
 # Values of attributes that are remembered; beyond, the memory starts anew.
 _REMEMBERED = 100_000
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
 class Rulebook:
-    """What the engine computes from a card once."""
+    """What the engine computes from a card once.
+
+    `counting` remembers, per rule about people, which signatures count for it.
+    """
 
     card: Scorecard
     signatures: SignatureBook
     _met: dict[tuple[str, str | None], Flags] = field(default_factory=dict, repr=False)
+    counting: dict[int, tuple[Signatures, Flags]] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[str | None, ...], object] = field(default_factory=dict, repr=False)
 
     @cached_property
     def rules(self) -> Rules:
@@ -110,6 +118,16 @@ class Rulebook:
                 self._met.clear()
             self._met[column, text] = found
         return found
+
+    def once(self, key: tuple[str | None, ...], make: Callable[[], Made]) -> Made:
+        """Return what was made of these values of attributes, made once."""
+        found = self._made.get(key)
+        if found is None:
+            found = make()
+            if len(self._made) > _REMEMBERED:
+                self._made.clear()
+            self._made[key] = found
+        return cast(Made, found)
 
     @cached_property
     def daily_types(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ An event's signature is the set of rules that it matches or answers, and whether
 makes hot at once. Data sets have millions of events and a handful of signatures.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from intentcast.features.vocabulary import coded
+from intentcast.kinds import Kind, KindTable
 from intentcast.scorecards.card import Scorecard
 from intentcast.scorecards.conditions import Condition, fulfilled
 from intentcast.scorecards.kernel import Codes, Flags, Signatures
@@ -23,6 +25,7 @@ _BITS = 52
 _MOST_COMBINATIONS = 4096
 # Combinations of single events that are remembered; beyond, the memory starts anew.
 _REMEMBERED = 100_000
+_OF_KIND = ("event_type", "content", "channel")
 
 Check = Callable[[pl.Series], Flags]
 
@@ -112,6 +115,19 @@ class SignatureBook:
             known = {**self._remembered, **dict(zip(missing, numbers.tolist(), strict=True))}
             self._remembered = known
         return self.of_keys(keys)
+
+    @functools.cached_property
+    def of_kind(self) -> KindTable | None:
+        """The signature of each kind of event; None where rules look at more than a kind tells."""
+        if not set(self.columns) <= set(_OF_KIND):
+            return None
+        places = [_OF_KIND.index(name) for name in self.columns]
+
+        def make(kinds: Sequence[Kind]) -> Codes:
+            keys = [tuple(kind[place] for place in places) for kind in kinds]
+            return np.array(self.of_keys(keys), dtype=np.int32)
+
+        return KindTable(make)
 
     def _met(self, checks: list[tuple[int, Check]], texts: pl.Series) -> Flags:
         """Return which places each text leaves met, and, in the last row, no text at all."""

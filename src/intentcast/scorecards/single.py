@@ -1,26 +1,28 @@
-"""One lead's history, as a service sends it, through the same walk without a table in between."""
+"""Leads' histories, as a service sends them, through the same walk without a table in between."""
 
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from intentcast.config import DatasetConfig
-from intentcast.features.requests import micros, micros_of_hours, once_each, times_of
+from intentcast.engagement import Engagement
+from intentcast.features.requests import micros_of_hours, told_events
 from intentcast.histories import (
     Attribute,
-    EngagementEvent,
     LeadHistory,
     dataset_of,
     snapshot_of,
     text_of,
 )
+from intentcast.instants import micros
 from intentcast.scorecards.card import Scorecard
-from intentcast.scorecards.fit import Fit, banded, fit_points
+from intentcast.scorecards.fit import Fit, FitPoints, banded, fit_points
 from intentcast.scorecards.history import shared
 from intentcast.scorecards.kernel import Events, Ints, Moments, Signatures, walk
 from intentcast.scorecards.ledgers import Ledger, ledger_of
+from intentcast.scorecards.ordering import in_order
 from intentcast.scorecards.rulebook import Rulebook, rulebook
 from intentcast.scorecards.standing import Standings, stand, stuck_to
 from intentcast.scorecards.sticky import hot_since, looked_at
@@ -28,7 +30,8 @@ from intentcast.scorecards.totals import total_up
 
 # Columns of leads that a request states beside its attributes.
 _KEYS = frozenset({"lead_id", "account_id", "created_at"})
-_TOLD = frozenset(EngagementEvent.__dataclass_fields__)
+# Fields of events that are columns as they are.
+_TEXTS = frozenset({"lead_id", "event_type", "content", "channel", "is_machine", "event_id"})
 
 
 def ledger_of_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) -> Ledger:
@@ -42,8 +45,37 @@ def ledger_of_history(card: Scorecard, history: LeadHistory, config: DatasetConf
         history: The lead, its account and their events.
         config: Of the data that it is like: how late sources tell.
     """
-    standing = stand_history(card, history, config)
-    return ledger_of(standing, 0, lead_id=history.lead_id, as_of=history.as_of)
+    return ledgers_of_histories(card, [history], config)[0]
+
+
+def ledgers_of_histories(
+    card: Scorecard,
+    histories: Sequence[LeadHistory],
+    config: DatasetConfig,
+    *,
+    with_lines: Sequence[bool] | None = None,
+) -> list[Ledger]:
+    """Return the ledgers of several leads, each the same as alone: see `ledger_of_history`.
+
+    Args:
+        card: The points table.
+        histories: Leads, their accounts and their events.
+        config: Of the data that they are like.
+        with_lines: Of each, whether its lines are wanted too; of all, without it.
+    """
+    book = rulebook(card)
+    if card.classes.sticky or not _KEYS.isdisjoint(book.attribute_columns):
+        # What these ask of a lead's past is asked of one lead at a time.
+        standings = [(stand_history(card, history, config), 0) for history in histories]
+    else:
+        whole = _stand(book, histories, config)
+        standings = [(whole, row) for row in range(len(histories))]
+    return [
+        ledger_of(standing, row, lead_id=history.lead_id, as_of=history.as_of, with_lines=wanted)
+        for (standing, row), history, wanted in zip(
+            standings, histories, with_lines or [True] * len(histories), strict=True
+        )
+    ]
 
 
 def unknown_past(card: Scorecard) -> list[str]:
@@ -62,16 +94,33 @@ def stand_history(card: Scorecard, history: LeadHistory, config: DatasetConfig) 
     book = rulebook(card)
     if not _KEYS.isdisjoint(book.attribute_columns):
         return stand(card, dataset_of(history, config), snapshot_of(history))
-    now = np.array([micros(history.as_of)], dtype=np.int64)
-    events, signatures, lead = _events(book, history, config, before=int(now[0]))
-    fit = _fit(book, history, config)
-    moments = Moments(lead, now, now, fit.switch, fit.is_on)
-    walked = walk(book.rules, signatures, events, moments, by_rule=True)
-    points = fit_points(card, fit.bands)
-    totals = total_up(card, points, walked, now)
-    if card.classes.sticky:
-        totals = stuck_to(totals, _was_hot(book, signatures, events, moments, fit))
-    return Standings(card, now, fit, points, walked, totals)
+    standing = _stand(book, [history], config)
+    if not card.classes.sticky:
+        return standing
+    told = _read(book, [history], config)
+    moments = Moments(told.lead, standing.now, standing.now, told.fit.switch, told.fit.is_on)
+    was_hot = _was_hot(book, told.signatures, told.events, moments, told.fit)
+    return replace(standing, totals=stuck_to(standing.totals, was_hot))
+
+
+class _Read(NamedTuple):
+    """Histories as the walk reads them; row i is of history i."""
+
+    events: Events
+    signatures: Signatures
+    lead: Ints
+    now: Ints
+    fit: Fit
+    points: FitPoints
+
+
+def _stand(book: Rulebook, histories: Sequence[LeadHistory], config: DatasetConfig) -> Standings:
+    """Compute where leads stand whose classes do not stick."""
+    told = _read(book, histories, config)
+    moments = Moments(told.lead, told.now, told.now, told.fit.switch, told.fit.is_on)
+    walked = walk(book.rules, told.signatures, told.events, moments, by_rule=True)
+    totals = total_up(book.card, told.points, walked, told.now)
+    return Standings(book.card, told.now, told.fit, told.points, walked, totals)
 
 
 def _was_hot(
@@ -89,71 +138,100 @@ def _was_hot(
     return since[moments.lead] <= moments.known_before
 
 
-def _events(
-    book: Rulebook, history: LeadHistory, config: DatasetConfig, *, before: int
-) -> tuple[Events, Signatures, Ints]:
+def _read(book: Rulebook, histories: Sequence[LeadHistory], config: DatasetConfig) -> _Read:
     delay = micros_of_hours(config.source_delay_hours.events)
-    people = history.people if book.people else [history.lead_id]
-    number = {person: i for i, person in enumerate(people)}
-    columns = book.signatures.columns
-    told = [name for name in columns if name in _TOLD]
-    get = attrgetter("event_type", *told)
-    times: list[tuple[int, int, int]] = []
-    keys: list[tuple[Any, ...]] = []
-    kept: list[EngagementEvent] = []
-    for event in once_each(history.events, delay):
-        lead = number.get(event.lead_id)
-        if event.is_machine or lead is None:
-            continue
-        occurred, known = times_of(event, delay)
-        if known < before:
-            times.append((lead, known, occurred))
-            keys.append(get(event)[1:])
-            kept.append(event)
-    if len(told) < len(columns):
-        keys = [
-            tuple(dict(zip(told, key, strict=True)).get(name) for name in columns) for key in keys
-        ]
-    signature = np.array(book.signatures.of_keys(keys), dtype=np.int32)
+    now = np.array([micros(history.as_of) for history in histories], dtype=np.int64)
+    leads, bounds = [], [0]
+    parts: list[list[Any]] = [[], [], [], [], [], []]
+    daily = {name: i for i, name in enumerate(book.daily_types)}
+    for history, before in zip(histories, now, strict=True):
+        told, first = told_events(history, delay), bounds[-1]
+        people = history.people if book.people else [history.lead_id]
+        number = {person: first + i for i, person in enumerate(people)}
+        leads.append(number[history.lead_id])
+        bounds.append(first + len(people))
+        of_whom = told.numbered(number)
+        kept = np.flatnonzero(told.is_human & (of_whom >= 0) & (told.known < before))
+        of_kind = book.signatures.of_kind
+        if of_kind is None:
+            places = None if len(kept) == len(told.events) else kept.tolist()
+            keys = _keys(book.signatures.columns, told.events, places)
+            signature = np.array(book.signatures.of_keys(keys), dtype=np.int32)
+        else:
+            signature = told.events.by_kind(of_kind)[kept]
+        columns: list[Any] = [c[kept] for c in (of_whom, told.known, told.occurred, told.content)]
+        of_day = [daily.get(kind, -1) for kind in told.events.event_type] if daily else []
+        columns += [signature, np.array(of_day, dtype=np.int32)[kept if daily else []]]
+        for part, column in zip(parts, columns, strict=True):
+            part.append(column)
+    lead, known, occurred, content, signature, of_day = (_joined(part) for part in parts)
     signatures, rank = book.signatures.tables
-    when = np.array(times, dtype=np.int64).reshape(len(times), 3)
-    step = 2 * when[:, 1] + signatures.opts_out[signature]
-    order = np.lexsort((rank[signature, 1], rank[signature, 0], when[:, 2], step, when[:, 0]))
-    content = np.full(len(order), -1, dtype=np.int32)
-    if book.counts_contents:
-        content[:] = _numbers([event.content for event in kept])
-    daily = np.zeros(0, dtype=np.int32)
-    if book.daily_types:
-        place = {name: i for i, name in enumerate(book.daily_types)}
-        daily = np.array([place.get(e.event_type, -1) for e in kept], dtype=np.int32)[order]
+    at, known, occurred, signature, content, order = in_order(
+        lead, known, occurred, signature, content, signatures.opts_out, rank, bounds[-1]
+    )
     none = np.zeros((0, 0), dtype=np.int64)
     events = Events(
-        bounds=np.searchsorted(when[order, 0], np.arange(len(people) + 1)),
-        known=np.ascontiguousarray(when[order, 1]),
-        occurred=np.ascontiguousarray(when[order, 2]),
-        signature=signature[order],
-        content=content[order],
-        daily_type=daily,
+        bounds=at,
+        known=known,
+        occurred=occurred,
+        signature=signature,
+        content=content,
+        daily_type=of_day[order] if daily else of_day,
         daily_cap=np.array(list(book.daily_types.values()), dtype=np.int64),
         shared_known=none,
         shared_occurred=none,
     )
     if book.people:
-        events = shared(book, events, signatures, np.zeros(len(people), dtype=np.int64))
-    return events, signatures, np.array([number[history.lead_id]], dtype=np.int64)
+        account = np.repeat(np.arange(len(histories)), np.diff(bounds))
+        events = shared(book, events, signatures, account)
+    fit, points = _fit_of(book, histories, config)
+    return _Read(events, signatures, np.array(leads, dtype=np.int64), now, fit, points)
 
 
-def _numbers(contents: Sequence[str | None]) -> list[int]:
-    number: dict[str, int] = {}
-    return [-1 if c is None else number.setdefault(c, len(number)) for c in contents]
+def _joined(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _fit(book: Rulebook, history: LeadHistory, config: DatasetConfig) -> Fit:
-    met = {
-        column: book.met(column, text_of(_attribute(history, config, column)))
-        for column in book.attribute_columns
-    }
-    return banded(book, met, 1)
+def _keys(
+    columns: Sequence[str], events: Engagement, places: Sequence[int] | None
+) -> list[tuple[Any, ...]]:
+    """Return what the rules look at of some events, or all; what events do not have is unknown."""
+    told: list[list[Any]] = []
+    for name in columns:
+        if name in _TEXTS:
+            column: list[Any] = getattr(events, name)
+        else:
+            column = [getattr(row, name, None) for row in events]
+        told.append(column if places is None else [column[i] for i in places])
+    return list(zip(*told, strict=True))
+
+
+def _fit(book: Rulebook, history: LeadHistory, config: DatasetConfig) -> tuple[Fit, FitPoints]:
+    """Return what attributes say and their points, remembered by their values."""
+    texts = tuple(text_of(_attribute(history, config, c)) for c in book.attribute_columns)
+
+    def make() -> tuple[Fit, FitPoints]:
+        met = {c: book.met(c, text) for c, text in zip(book.attribute_columns, texts, strict=True)}
+        fit = banded(book, met, 1)
+        return fit, fit_points(book.card, fit.bands)
+
+    return book.once(texts, make)
+
+
+def _fit_of(
+    book: Rulebook, histories: Sequence[LeadHistory], config: DatasetConfig
+) -> tuple[Fit, FitPoints]:
+    """Return what attributes say of each history."""
+    found = [_fit(book, history, config) for history in histories]
+    if len(found) == 1:
+        return found[0]
+    fits, points = zip(*found, strict=True)
+    fit = Fit(
+        np.concatenate([each.bands for each in fits]),
+        np.arange(len(fits)),
+        np.concatenate([each.is_on for each in fits]),
+    )
+    return fit, FitPoints(*(np.concatenate(column) for column in zip(*points, strict=True)))
 
 
 def _attribute(history: LeadHistory, config: DatasetConfig, column: str) -> Attribute:
