@@ -23,7 +23,7 @@ def as_lines(_context, value):
     return value.encode("utf-8", "replace") if isinstance(value, str) else str(value).encode()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app(world):
     from fastapi.testclient import TestClient
 
