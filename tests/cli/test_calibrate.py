@@ -100,7 +100,7 @@ def test_a_second_policy_follows_the_first_and_more_churn_than_the_budget_is_ref
     )
     assert done.json["details"]["churn"]["share"] == 0.0
     before = out.read_bytes()
-    done = cli(*args, "--per-week", 5, "--max-churn", 0)
+    done = cli(*args, "--per-week", 3.5, "--max-churn", 0)
     assert done.code == 3
     assert "would change tier" in done.json["error"]["found"]
     assert out.read_bytes() == before
