@@ -34,10 +34,10 @@ readme: $(READY)  ## run the demo and put its output into the README
 	$(PY) docs/make_readme.py
 
 test: $(READY)  ## the test suite, without the slow tests
-	$(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: $(READY)  ## the test suite, with the slow tests
-	$(PY) -m pytest -q -n 2 --dist loadgroup
+	$(PY) -m pytest -q -n 2
 
 check: $(READY)  ## format, lint, types, architecture: what CI runs first
 	$(PY) -m ruff format --check .

@@ -22,22 +22,6 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-# What a whole process or worker makes once: files that read the same one go to the same worker.
-MADE_ONCE = ("trained_run", "backtest_run")
-
-
-def pytest_collection_modifyitems(items):
-    """Keep a file's tests on one worker, and with them those of files that share what is slow."""
-    groups = {}
-    for item in items:
-        if set(MADE_ONCE) & set(item.fixturenames):
-            groups[item.path] = "command line"
-        elif hasattr(item.module, "backtested"):
-            groups[item.path] = "backtest"
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
-
-
 DAY = timedelta(days=1)
 LEADS = [
     {"lead_id": "L1", "created_at": "2024-01-01", "account_id": "A1", "job_title": "CTO"},
