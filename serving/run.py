@@ -148,14 +148,18 @@ class DrainingServer(uvicorn.Server):
         doors = [door.dup() for door in sockets or []]
         for server in self.servers:
             server.close()
-        loop = asyncio.get_running_loop()
+        waiting: list[socket.socket] = []
         for door in doors:
             with door, contextlib.suppress(BlockingIOError):
                 door.settimeout(0)
-                while True:
-                    found, _ = door.accept()
-                    found.settimeout(0)
-                    await loop.connect_accepted_socket(self._protocol, found)
+                # No more than the system lets wait. Nobody is answered in between: who is comes
+                # back at once, and would keep a door open that closes when nobody is left.
+                for _ in range(self.config.backlog):
+                    waiting.append(door.accept()[0])
+        loop = asyncio.get_running_loop()
+        for found in waiting:
+            found.settimeout(0)
+            await loop.connect_accepted_socket(self._protocol, found)
         # Their requests are on the way; uvicorn closes whatever has not asked yet.
         await asyncio.sleep(_LINGER_SECONDS)
         await super().shutdown(sockets)

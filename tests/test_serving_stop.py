@@ -74,10 +74,6 @@ def workers_of(server):
     return found
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="not mended yet: now and then a connection made while both workers stop is left waiting",
-)
 def test_13_workers_share_the_load_and_stop_under_it_without_dropping_a_request(
     world, bundles, tmp_path
 ):
