@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any, NamedTuple
 
 from intentcast.evaluation import charts
-from intentcast.evaluation.formats import MISSING, format_day, format_number, format_percent
+from intentcast.evaluation.formats import MISSING, format_number, format_percent
+from intentcast.evaluation.pages import page_environment
 from intentcast.evaluation.phrases import feature_in_words, name_in_words
 from intentcast.evaluation.probability_page import (
     quarters_part,
@@ -69,24 +69,8 @@ def render_report(summary: Mapping[str, Any]) -> str:
 
     It has no script and loads nothing; every name from the data is escaped.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    folder = resources.files("intentcast.evaluation")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "whole": format_number,
-        "decimals": lambda value, places: format_number(value, places=places),
-        "percent": format_percent,
-        "day": format_day,
-        "contender": contender_in_words,
-        "judged": segment_in_words,
-    }
+    environment = page_environment("intentcast.evaluation")
+    environment.filters |= {"contender": contender_in_words, "judged": segment_in_words}
     return environment.get_template("report.html.j2").render(
         s=summary,
         verdict=state_verdict(summary),

@@ -5,12 +5,12 @@ The page and the drawing have no script, load nothing, and escape every name fro
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from intentcast.evaluation.pages import page_environment
 from intentcast.features import ThemeModel
 from intentcast.features.theme_text import vectors, words
 
@@ -111,15 +111,7 @@ def render_themes(survey: Row, places: Points) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    source = resources.files("intentcast.evaluation").joinpath(template)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    environment.filters["whole"] = lambda number: f"{number:,}"
-    return environment.from_string(source.read_text(encoding="utf-8")).render(**values)
+    return page_environment("intentcast.evaluation").get_template(template).render(**values)
 
 
 def _theme_name(survey: Row, theme: int) -> str:

@@ -1,11 +1,11 @@
 """The traffic-light page: one file without script, the lights first, then what they rest on."""
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 from intentcast.evaluation import charts
 from intentcast.evaluation.formats import format_number, format_percent
+from intentcast.evaluation.pages import page_environment, style_sheet
 from intentcast.evaluation.phrases import feature_in_words
 from intentcast.monitoring.charts import draw_course, draw_drift
 from intentcast.monitoring.drift import MOVED, SHIFTED
@@ -20,25 +20,18 @@ _FEWEST_TIMES = 2
 
 def render_page(found: Monitored) -> str:
     """Return a self-contained HTML page; every name from the data is escaped."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = page_environment("intentcast.monitoring")
     environment.filters |= {
-        "whole": format_number,
-        "decimals": lambda value, places: format_number(value, places=places),
-        "percent": format_percent,
         "kept": lambda text: text.replace(" %", "\u00a0%"),
         "day": lambda moment: f"{moment.day} {moment:%b %Y}",
         "moment": lambda moment: f"{moment.day} {moment:%b %Y %H:%M} UTC",
     }
-    text = resources.files("intentcast.monitoring").joinpath("monitor.html.j2")
-    template = environment.from_string(text.read_text(encoding="utf-8"))
+    template = environment.get_template("monitor.html.j2")
     return template.render(
         m=found,
-        style=Markup(_style()),
+        style=Markup(style_sheet()),
         drift=_drift(found),
         main=_main(found),
         early=_early(found),
@@ -48,13 +41,6 @@ def render_page(found: Monitored) -> str:
         flows=[v for v in found.volumes if v.flow != "usual"],
         sentence=_sentence(found),
     )
-
-
-def _style() -> str:
-    """Return the backtest report's style sheet: there is one for all pages."""
-    text = resources.files("intentcast.evaluation").joinpath("report.html.j2")
-    _, _, rest = text.read_text(encoding="utf-8").partition("<style>")
-    return rest.partition("</style>")[0]
 
 
 def _sentence(found: Monitored) -> str:

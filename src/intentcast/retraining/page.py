@@ -1,10 +1,10 @@
 """A retraining as one self-contained HTML page: the recommendation first, then why."""
 
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
-from intentcast.evaluation.formats import format_day, format_number, format_percent
+from intentcast.evaluation.formats import format_number
+from intentcast.evaluation.pages import page_environment
 from intentcast.evaluation.report import contender_in_words
 
 _SHOWN_CHECKS = {True: ("passed", "good"), False: ("failed", "bad")}
@@ -19,23 +19,8 @@ _BADGES = {
 
 def render_page(found: Mapping[str, Any]) -> str:
     """Return `retrain.json` as a page without scripts that loads nothing; names are escaped."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    folder = resources.files("intentcast.retraining")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "whole": format_number,
-        "decimals": lambda value, places: format_number(value, places=places),
-        "percent": format_percent,
-        "day": format_day,
-        "contender": contender_in_words,
-    }
+    environment = page_environment("intentcast.retraining")
+    environment.filters["contender"] = contender_in_words
     badge, kind = _BADGES[found["recommendation"]["verdict"]]
     return environment.get_template("retrain.html.j2").render(
         s=found,
