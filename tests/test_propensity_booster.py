@@ -105,3 +105,14 @@ assert not {"pandas", "sklearn"} & set(sys.modules), "LightGBM brought them alon
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_its_first_trees_are_what_fewer_rounds_fit(model):
+    features, converted = drawn()
+    fewer = SETTINGS.model_copy(update={"rounds": 25})
+    apart = fit_booster(features, converted, names=NAMES, settings=fewer, seed=7)
+    first = model.first(25)
+    assert first.margins(features).tobytes() == apart.margins(features).tobytes()
+    few = features[:5]
+    assert first.contributions(few).tobytes() == apart.contributions(few).tobytes()
+    assert model.first(60) is model

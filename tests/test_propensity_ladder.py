@@ -205,15 +205,31 @@ def test_labels_of_the_slice_and_of_the_embargo_do_not_reach_its_predictions(cli
     assert again.out_of_sample.margins.tobytes() == fitted.out_of_sample.margins.tobytes()
 
 
-def test_what_is_kept_learns_from_all_rows(climbed):
+def test_what_is_kept_learns_from_all_rows_with_rounds_for_as_many_conversions(climbed):
     _, rows, fitted = climbed
+    whole = followed_of(rows)
+    judged = [whole.censored_at(start).n_converted for start in (BEFORE, START)]
+    rounds = round(40 * np.sqrt(whole.n_converted / np.mean(judged)))
+    assert 50 < rounds < 60
     for step in ("logistic", "lightgbm", "hazard"):
-        alone = fitted_apart(rows, step, config(), followed_of(rows))
+        alone = fitted_apart(rows, step, config(hazard={"rounds": rounds}), whole)
         assert same_model(fitted.models[step].learner, alone)
         assert fitted.models[step].horizon_days == HORIZON
     blend = fitted.models["blend"].learner
     assert same_model(blend.logistic, fitted.models["logistic"].learner)
     assert same_model(blend.hazard, fitted.models["hazard"].learner)
+
+
+def test_of_several_rounds_those_that_do_best_out_of_sample_are_taken():
+    rows = drawn("sum")
+    alone = {n: fit_ladder(rows, config(hazard={"rounds": n})) for n in (2, 40, 600)}
+    several = fit_ladder(rows, config(hazard={"rounds": list(alone)}))
+    loss = {n: fitted.log_loss["blend"] for n, fitted in alone.items()}
+    assert several.rounds == min(loss, key=loss.get) == 40
+    for step in ("hazard", "blend"):
+        assert several.log_loss[step] == alone[40].log_loss[step]
+        told = (fit.models[step].learner.margins(rows.features) for fit in (several, alone[40]))
+        assert next(told).tobytes() == next(told).tobytes()
 
 
 def test_a_horizon_that_ends_exactly_at_the_slice_still_teaches():

@@ -57,20 +57,33 @@ class BoosterSettings(Settings):
     min_data_in_leaf: int = Field(default=40, ge=1)
     feature_fraction: float = Field(default=0.4, gt=0, le=1)
     bagging_fraction: float = Field(default=0.7, gt=0, le=1)
-    lambda_l2: float = Field(default=10.0, ge=0)
+    lambda_l2: float = Field(default=3.0, ge=0)
     max_bin: int = Field(default=127, ge=2)
 
 
 class HazardSettings(Settings):
     """The hazard learner: its own `rounds`, else the settings of `booster`.
 
+    Of several `rounds` the one that does best out of sample is taken: more data bear more of them.
     `lead_weight` 0: every snapshot counts alike; 1: every lead counts alike. Beyond `max_rows`
     person-periods, those without conversion are sampled, and the odds corrected for it.
     """
 
-    rounds: int = Field(default=100, ge=1)
+    rounds: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(100, 150, 200), min_length=1)
     lead_weight: float = Field(default=0.0, ge=0, le=1)
     max_rows: int = Field(default=200_000, ge=1000)
+
+    @field_validator("rounds", mode="before")
+    @classmethod
+    def _several(cls, rounds: object) -> object:
+        return [rounds] if isinstance(rounds, int) else rounds
+
+    @field_validator("rounds")
+    @classmethod
+    def _rise(cls, rounds: tuple[int, ...]) -> tuple[int, ...]:
+        if list(rounds) != sorted(set(rounds)):
+            raise ValueError("must rise and not repeat, such as [100, 150, 200]")
+        return rounds
 
 
 class LogisticSettings(Settings):

@@ -28,6 +28,13 @@ class BoosterModel:
         """The trees as arrays."""
         return read_forest(self.text)
 
+    def first(self, rounds: int) -> "BoosterModel":
+        """Return the model of its first trees: what fewer rounds would have fitted."""
+        if rounds >= len(self.forest.first_node) - 1:
+            return self
+        whole = load_lightgbm().Booster(model_str=self.text)
+        return BoosterModel(whole.model_to_string(num_iteration=rounds))
+
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
         return self.interval_margins(features, 0)[:, 0]

@@ -7,7 +7,7 @@ intervals that are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +49,10 @@ class HazardModel:
     @cached_property
     def _booster(self) -> BoosterModel:
         return BoosterModel(self.text)
+
+    def first(self, rounds: int) -> "HazardModel":
+        """Return what it would be after fewer rounds."""
+        return replace(self, text=self._booster.first(rounds).text)
 
     def log_odds(self, features: Floats) -> Floats:
         """Return the log-odds of each interval's hazard, shape (n, n_intervals)."""
@@ -177,7 +181,8 @@ def fit_hazard(
     Args:
         followed: With at least one interval that is over, and a conversion in it.
         booster: LightGBM's parameters but for the rounds.
-        settings: Rounds, row weights and the largest number of person-periods.
+        settings: Rounds, of which the most are fitted; row weights; the largest number of
+            person-periods.
         seed: Of LightGBM and of the lot.
     """
     followed = followed.where(followed.n_over > 0)
@@ -190,7 +195,7 @@ def fit_hazard(
         matrix,
         periods.converted,
         names=[*followed.names, INTERVAL],
-        settings=booster.model_copy(update={"rounds": settings.rounds}),
+        settings=booster.model_copy(update={"rounds": settings.rounds[-1]}),
         seed=seed,
         weight=periods.weight if settings.lead_weight else None,
         start=start[periods.interval],

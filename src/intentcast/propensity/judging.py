@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -63,15 +64,19 @@ class Fits:
         self.followed, self.config = followed, config
         self._workers = workers
         self._begun: dict[tuple[str, int], Future[HazardModel]] = {}
+        self._cut: dict[tuple[str, int, int], HazardModel] = {}
+        self._growth = 1.0
 
     def prepare(self, judged: "Judged", *, refit: bool = True) -> None:
         """Begin what will be needed, so that it runs beside the regressions."""
-        for window in judged.windows:
-            self.begin("before", window.start)
-        if not judged.windows:
-            for group in range(N_GROUPS):
-                self.begin("without", group)
+        fits = [("before", window.start) for window in judged.windows]
+        fits = fits or [("without", group) for group in range(N_GROUPS)]
+        for kind, number in fits:
+            self.begin(kind, number)
         if refit:
+            slim = replace(self.followed, features=self.followed.features[:, :0])
+            judged_on = float(np.mean([_known(slim, *fit).n_converted for fit in fits]))
+            self._growth = max(1.0, float(np.sqrt(slim.n_converted / max(judged_on, 1.0))))
             self.begin("all", 0)
 
     def begin(self, kind: str, number: int) -> "Future[HazardModel]":
@@ -80,22 +85,59 @@ class Fits:
             self._begun[kind, number] = self._workers.begin(partial(self._fit, kind, number))
         return self._begun[kind, number]
 
-    def hazard(self, kind: str, number: int, days: int) -> HazardAt:
-        """Return such a fit, asked at one horizon."""
-        return HazardAt(self.begin(kind, number).result(), days)
+    def hazard(self, kind: str, number: int, days: int, rounds: int) -> HazardAt:
+        """Return such a fit after some rounds, of those in the settings, asked at one horizon.
+
+        The fit on all takes more rounds than those that were judged, as it has more to learn from:
+        √(its conversions / theirs) times as many.
+        """
+        if kind == "all":
+            rounds = round(rounds * self._growth)
+        key = (kind, number, rounds)
+        if key not in self._cut:
+            self._cut[key] = self.begin(kind, number).result().first(rounds)
+        return HazardAt(self._cut[key], days)
 
     def _fit(self, kind: str, number: int) -> HazardModel:
-        known = self.followed
-        if kind == "before":
-            known = known.censored_at(number)
-        elif kind == "without":
-            known = known.where(~account_groups(known.clusters)[number])
+        settings = self.config.hazard
+        most = round(settings.rounds[-1] * (self._growth if kind == "all" else 1.0))
         return fit_hazard(
-            known,
+            _known(self.followed, kind, number),
             booster=self.config.booster,
-            settings=self.config.hazard,
+            settings=settings.model_copy(update={"rounds": (most,)}),
             seed=self.config.seed,
         )
+
+
+def _known(followed: Followed, kind: str, number: int) -> Followed:
+    """Return what a fit may know, named as `Fits.begin` has it."""
+    if kind == "before":
+        return followed.censored_at(number)
+    if kind == "without":
+        return followed.where(~account_groups(followed.clusters)[number])
+    return followed
+
+
+class Known(NamedTuple):
+    """What the two learners say of the judged rows, each with its setting that did best there.
+
+    Attributes:
+        logistic: Log-odds of the regression.
+        hazard: Of the hazard learner.
+        penalty: The regression's inverse penalty.
+        rounds: Of the hazard learner's trees.
+    """
+
+    logistic: Floats
+    hazard: Floats
+    penalty: float
+    rounds: int
+
+    def of(self, step: Step) -> Floats:
+        """Return a step's log-odds."""
+        if step == "logistic":
+            return self.logistic
+        return self.hazard if step == "hazard" else blended(self.logistic, self.hazard)
 
 
 class Judged:
@@ -118,19 +160,16 @@ class Judged:
         """Return log-odds at `positions`, each from a fit that had not seen the row."""
         return self._each(lambda kind, number: fit(self._known(kind, number)))
 
-    @cached_property
-    def hazard(self) -> Floats:
-        """The hazard learner's log-odds at `positions`, likewise."""
+    def hazard(self, rounds: int) -> Floats:
+        """Return the hazard learner's log-odds at `positions` after some rounds, likewise."""
         days = self.rows.horizon_days
-        return self._each(lambda kind, number: self.fits.hazard(kind, number, days))
+        return self._each(lambda kind, number: self.fits.hazard(kind, number, days, rounds))
 
-    def margins(self, step: Step, regressed: Floats) -> Floats:
-        """Return a step's log-odds at `positions`, given the regression's."""
-        if step == "logistic":
-            return regressed
+    def margins(self, step: Step, known: "Known") -> Floats:
+        """Return a step's log-odds at `positions`, given those of the two learners."""
         if step == "lightgbm":
             return self.out_of_sample(partial(boost, config=self.fits.config))
-        return self.hazard if step == "hazard" else blended(regressed, self.hazard)
+        return known.of(step)
 
     def levelled(self, margins: Floats) -> Floats:
         """Return log-odds with each window's mean probability set to the share that converted.

@@ -16,7 +16,7 @@ from intentcast.errors import RefusedError
 from intentcast.propensity.blend import BlendModel
 from intentcast.propensity.calibration import Calibrator, fit_calibrator, fit_rising_platt
 from intentcast.propensity.choice import Choice, choose
-from intentcast.propensity.judging import Fits, Judged, Workers, boost, regress
+from intentcast.propensity.judging import Fits, Judged, Known, Workers, boost, regress
 from intentcast.propensity.margins import SMALLEST, Floats, losses
 from intentcast.propensity.periods import Followed
 from intentcast.propensity.points import fit_points
@@ -59,9 +59,9 @@ def fit_ladder(
         fits = Fits(followed, config, workers)
         of_primary = Judged(rows[primary], fits, inner_windows(rows[primary], config.calibration))
         fits.prepare(of_primary)
-        penalty, regressed = _choose_penalty(of_primary, config.logistic.inverse_penalties)
+        best = _settle(of_primary)
         choice = choose(
-            {step: of_primary.levelled(of_primary.margins(step, regressed)) for step in LADDER},
+            {step: of_primary.levelled(best.of(step)) for step in LADDER},
             of_primary.rows.converted[of_primary.positions],
             of_primary.rows.clusters[of_primary.positions],
             n_converted=int(of_primary.rows.converted.sum()),
@@ -72,11 +72,14 @@ def fit_ladder(
         out = {}
         for days, part in sorted(rows.items()):
             if days == primary:
-                judged, margins = of_primary, regressed
+                judged, known = of_primary, best
             else:
                 judged = _judged(part, fits, of_primary.windows)
-                margins = judged.out_of_sample(partial(regress, penalty=penalty))
-            out[days] = _fitted(judged, champion, margins, penalty, reason, contenders, choice)
+                known = best._replace(
+                    logistic=judged.out_of_sample(partial(regress, penalty=best.penalty)),
+                    hazard=judged.hazard(best.rounds),
+                )
+            out[days] = _fitted(judged, champion, known, reason, contenders, choice)
     return out
 
 
@@ -153,28 +156,36 @@ def _judged(rows: TrainingRows, fits: Fits, windows: Sequence[Window]) -> Judged
     return Judged(rows, fits, enough)
 
 
-def _choose_penalty(judged: Judged, penalties: Sequence[float]) -> tuple[float, Floats]:
-    """Return the inverse penalty of least log loss out of sample, and its log-odds there."""
-    tried = []
-    for penalty in penalties:
-        margins = judged.out_of_sample(partial(regress, penalty=penalty))
-        tried.append((judged.log_loss(margins), penalty, margins))
-    _, penalty, margins = min(tried, key=lambda item: item[:2])
-    return penalty, margins
+def _settle(judged: Judged) -> Known:
+    """Return both learners with their settings of least log loss out of sample.
+
+    The regression's penalty by its own loss; the hazard learner's rounds by that of the blend,
+    which is what is usually shipped.
+    """
+    config = judged.fits.config
+    regressed = {
+        penalty: judged.out_of_sample(partial(regress, penalty=penalty))
+        for penalty in config.logistic.inverse_penalties
+    }
+    penalty = min(regressed, key=lambda tried: (judged.log_loss(regressed[tried]), tried))
+    known = [
+        Known(regressed[penalty], judged.hazard(rounds), penalty, rounds)
+        for rounds in config.hazard.rounds
+    ]
+    return min(known, key=lambda tried: (judged.log_loss(tried.of("blend")), tried.rounds))
 
 
 def _fitted(
     judged: Judged,
     champion: Step,
-    regressed: Floats,
-    penalty: float,
+    known: Known,
     reason: str,
     contenders: Sequence[Step],
     choice: Choice,
 ) -> Fitted:
     rows, fits = judged.rows, judged.fits
-    logistic = regress(rows, penalty=penalty)
-    hazard = fits.hazard("all", 0, rows.horizon_days)
+    logistic = regress(rows, penalty=known.penalty)
+    hazard = fits.hazard("all", 0, rows.horizon_days, known.rounds)
     learners: dict[Step, Learner] = {
         "logistic": logistic,
         "hazard": hazard,
@@ -187,14 +198,16 @@ def _fitted(
     models: dict[Step, HorizonModel] = {}
     log_loss: dict[Step, float] = {}
     for step, learner in learners.items():
-        margins = judged.margins(step, regressed)
+        margins = judged.margins(step, known)
         log_loss[step] = judged.log_loss(margins)
         sample = OutOfSample(recent, margins[judged.recent], judged.scheme)
         if step == champion:
             of_champion = sample
         calibrator = _calibrate(rows, sample, partial(refitted.margins, step), fits.config)
         models[step] = HorizonModel(step, rows.horizon_days, learner, calibrator)
-    return Fitted(models, champion, penalty, log_loss, of_champion, reason, choice)
+    return Fitted(
+        models, champion, known.penalty, log_loss, of_champion, reason, choice, known.rounds
+    )
 
 
 class _Refitted:

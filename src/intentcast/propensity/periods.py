@@ -57,6 +57,11 @@ class Followed:
         """How many intervals there are."""
         return len(self.edges_days) - 1
 
+    @property
+    def n_converted(self) -> int:
+        """How many snapshots convert in an interval that is over."""
+        return int((self.converted_in < self.n_intervals).sum())
+
     def where(self, mask: NDArray[np.bool_]) -> "Followed":
         """Return the snapshots where `mask` is true."""
         return self.take(np.flatnonzero(mask))

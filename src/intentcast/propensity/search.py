@@ -64,7 +64,6 @@ def _n_done(study: Any) -> int:
 def _present(config: LearnerConfig) -> dict[str, Any]:
     trees = config.booster
     return {
-        "rounds": config.hazard.rounds,
         "num_leaves": trees.num_leaves,
         "min_data_in_leaf": trees.min_data_in_leaf,
         "feature_fraction": trees.feature_fraction,
@@ -74,7 +73,6 @@ def _present(config: LearnerConfig) -> dict[str, Any]:
 
 def _drawn(config: LearnerConfig, trial: Any) -> LearnerConfig:
     drawn = {
-        "rounds": trial.suggest_int("rounds", 40, 300),
         "num_leaves": trial.suggest_int("num_leaves", 3, 24),
         "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 10, 400, log=True),
         "feature_fraction": trial.suggest_float("feature_fraction", 0.1, 1.0),
@@ -84,22 +82,16 @@ def _drawn(config: LearnerConfig, trial: Any) -> LearnerConfig:
 
 
 def _with(config: LearnerConfig, drawn: dict[str, Any]) -> LearnerConfig:
-    trees = {key: value for key, value in drawn.items() if key != "rounds"}
-    return config.model_copy(
-        update={
-            "booster": config.booster.model_copy(update=trees),
-            "hazard": config.hazard.model_copy(update={"rounds": drawn["rounds"]}),
-        }
-    )
+    return config.model_copy(update={"booster": config.booster.model_copy(update=drawn)})
 
 
 def _loss(rows: TrainingRows, followed: Followed, config: LearnerConfig) -> float:
-    """Return the hazard learner's log loss on the inner windows."""
+    """Return the hazard learner's log loss on the inner windows, with the rounds that suit it."""
     with Workers(config.threads) as workers:
         fits = Fits(followed, config, workers)
         judged = Judged(rows, fits, inner_windows(rows, config.calibration))
         fits.prepare(judged, refit=False)
-        return judged.log_loss(judged.hazard)
+        return min(judged.log_loss(judged.hazard(n)) for n in config.hazard.rounds)
 
 
 def _fingerprint(rows: TrainingRows, followed: Followed, config: LearnerConfig) -> str:

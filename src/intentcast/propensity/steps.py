@@ -51,6 +51,7 @@ class Fitted:
         out_of_sample: The champion's on the most recent window, from before calibration.
         reason: The choice in words.
         choice: The same in numbers; None where there was nothing to choose.
+        rounds: Of the hazard learner that were judged best; the refit takes more, see `Fits`.
     """
 
     models: Mapping[Step, HorizonModel]
@@ -60,6 +61,7 @@ class Fitted:
     out_of_sample: OutOfSample
     reason: str
     choice: Choice | None = None
+    rounds: int = 0
 
     @property
     def out_of_sample_probabilities(self) -> Floats:
