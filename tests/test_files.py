@@ -1,13 +1,15 @@
+import json
 import math
 import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from intentcast.errors import InputError
-from intentcast.files import json_bytes, write_atomic
+from intentcast.files import json_bytes, plain, write_atomic
 
 
 def test_the_file_has_the_bytes_and_nothing_is_left_beside_it(tmp_path):
@@ -70,3 +72,16 @@ def test_json_is_text_in_utf8_that_ends_with_a_line():
 def test_what_json_cannot_say_is_refused(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_bytes({"p": value})
+
+
+def test_what_json_cannot_say_is_null_or_text_wherever_it_is():
+    moment = datetime(2025, 3, 3, tzinfo=UTC)
+    value = {"a": [1.5, math.nan, (math.inf, {"b": -math.inf})], "c": moment, "d": True, "e": None}
+    found = plain(value)
+    assert found == {
+        "a": [1.5, None, [None, {"b": None}]],
+        "c": "2025-03-03T00:00:00+00:00",
+        "d": True,
+        "e": None,
+    }
+    assert json.loads(json_bytes(found)) == found

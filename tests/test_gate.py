@@ -22,7 +22,13 @@ from intentcast.gate import (
     record_judgement,
 )
 from intentcast.gate.checks import clustered_mean
+from intentcast.labels import was_at_risk
 from intentcast.propensity.margins import logit, sigmoid
+from intentcast.recalibration import recalibrate, recalibrated_models
+from intentcast.scoring import Unpackaged, load_bundle, predict
+from intentcast.snapshots import build_snapshots
+from tests.fixtures_world import world
+from tests.test_recalibration import old_bundle, rewritten
 from tests.tiny_world import tiny, tiny_bundle, tiny_bundle_folder
 
 DAY = 86_400_000_000
@@ -142,6 +148,65 @@ def test_a_bundle_that_learnt_from_the_window_is_judged_by_a_stand_in_that_did_n
     assert 0 < found.converted.sum() < len(found.converted)
     assert len(found.challenger) == len(found.champion) == len(found.times)
     np.testing.assert_array_equal(found.challenger, found.champion)
+
+
+def gathered(challenger, champion, *, window_days, bundles=None):
+    return gather_evidence(
+        world(),
+        challenger=challenger,
+        champion=champion,
+        scorecards=[],
+        window_days=window_days,
+        bundles=bundles,
+    )
+
+
+def test_a_recalibrated_bundle_is_judged_by_its_own_learner_with_the_calibration_of_then():
+    bundle, source = load_bundle(rewritten()), old_bundle()[1]
+    found = gathered(bundle, source, window_days=28)
+    assert "its own learner" in found.how[0]
+    assert f"recalibrated on what was known before {found.first:%Y-%m-%d}" in found.how[0]
+    assert "itself" in found.how[1]
+    then = recalibrate(source, world(), known_by=found.first)
+    models = recalibrated_models(source, {days: part.calibrator for days, part in then.items()})
+    times = [datetime.fromtimestamp(us / 1e6, tz=UTC) for us in np.unique(found.times)]
+    snapshots = build_snapshots(world(), times)
+    snapshots = snapshots.filter(was_at_risk(snapshots, world(), known_by=world().data_cutoff))
+    expected = predict(Unpackaged(source.featurizer, models, source.config), world(), snapshots)
+    np.testing.assert_array_equal(found.challenger, expected[1].at(90))
+    assert not np.allclose(found.challenger, found.champion)
+
+
+def demanding(bundle):
+    """The bundle as if it took more conversions to recalibrate than there are."""
+    calibration = bundle.settings.calibration.model_copy(update={"min_converted": 10_000})
+    return replace(bundle, settings=bundle.settings.model_copy(update={"calibration": calibration}))
+
+
+def test_where_too_little_had_matured_to_recalibrate_on_the_calibration_before_is_judged():
+    folder, source = old_bundle()
+    found = gathered(
+        demanding(load_bundle(rewritten())), source, window_days=28, bundles=folder.parent
+    )
+    assert f"with the calibration of {source.version}" in found.how[0]
+    assert "too little to recalibrate on" in found.how[0]
+    np.testing.assert_array_equal(found.challenger, found.champion)
+
+
+def test_where_the_bundle_before_is_gone_a_stand_in_is_trained(tmp_path):
+    found = gathered(demanding(load_bundle(rewritten())), None, window_days=28, bundles=tmp_path)
+    assert "trained on what was known before" in found.how[0]
+
+
+def test_a_champion_is_as_old_as_its_learner_not_as_its_calibration():
+    bundle = tiny_bundle()
+    older = datetime.fromisoformat(bundle.data_cutoff) - timedelta(days=14)
+    champion = replace(bundle, manifest={**bundle.manifest, "learner_cutoff": older.isoformat()})
+    found = gather_evidence(
+        tiny(), challenger=bundle, champion=champion, scorecards=[], window_days=56
+    )
+    assert f"before {found.first:%Y-%m-%d}" in found.how[0]
+    assert f"before {found.first - timedelta(days=14):%Y-%m-%d}" in found.how[1]
 
 
 def test_a_window_closes_where_the_outcomes_are_recorded_not_where_the_horizon_ends():

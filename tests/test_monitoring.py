@@ -11,9 +11,9 @@ import pytest
 from intentcast.errors import InputError, RefusedError
 from intentcast.monitoring import monitor, read_runs, with_run
 from intentcast.monitoring.delays import Delays
-from intentcast.monitoring.early import _inputs, _recorded_by_now
+from intentcast.monitoring.early import _grid, _recorded_by_now
 from intentcast.monitoring.page import render_page
-from intentcast.propensity.horizons import predict_horizons
+from intentcast.predicting import predict
 from intentcast.scoring import score
 from intentcast.snapshots import snapshots_at
 from intentcast.sources.cleaning import EVENT_ORDER
@@ -43,6 +43,12 @@ def told():
     """What `score` wrote on two Mondays at nine."""
     days = (datetime(2025, 6, 2, 9, tzinfo=UTC), datetime(2025, 6, 30, 9, tzinfo=UTC))
     return pl.concat(score(bundle("logistic"), world(), snapshots_at(world(), day)) for day in days)
+
+
+@pytest.fixture(scope="module")
+def once(older, told):
+    """What is said of these scores."""
+    return look(older, world(), scores=[("a", told)])
 
 
 def light(found, name):
@@ -96,15 +102,18 @@ def test_the_open_horizons_are_those_that_are_not_over(found):
 def test_where_all_is_recorded_at_once_what_should_have_come_is_the_probability_of_today(step):
     loaded, data = bundle(step), world()
     rows = snapshots_at(data, AS_OF - timedelta(days=40))
-    inputs = _inputs(loaded, data, rows)
+
+    def told(*days):
+        return predict(loaded, data, rows, horizons=days)[1]
+
     at_once = Delays(0, is_measured=False, days=np.empty(0), cumulative=np.empty(0))
-    expected = _recorded_by_now(loaded, inputs, at_once, 40, 40.0)
-    today = predict_horizons(loaded.models, inputs, [40]).probabilities[:, 0]
+    expected = _recorded_by_now(told(*_grid(40)), at_once, 40.0)
+    today = told(40).probabilities[:, 0]
     np.testing.assert_allclose(expected, today, rtol=1e-9)
     # What takes ten days to be recorded is what had come ten days ago, more or less.
     late = Delays(9, is_measured=True, days=np.array([10.0]), cumulative=np.array([1.0]))
-    then = predict_horizons(loaded.models, inputs, [30]).probabilities[:, 0]
-    found = _recorded_by_now(loaded, inputs, late, 40, 40.0)
+    then = told(30).probabilities[:, 0]
+    found = _recorded_by_now(told(*_grid(40)), late, 40.0)
     assert (found <= today).all()
     assert found.sum() == pytest.approx(then.sum(), rel=0.1)
 
@@ -120,13 +129,14 @@ def test_an_outcome_counts_from_the_instant_of_scoring_not_from_midnight(told, o
     data = world()
     chosen = told.filter(pl.col("as_of") == told["as_of"].min())
     lead, scored = chosen["lead_id"][0], chosen["as_of"][0]
+    mine = data.outcomes.filter(pl.col("lead_id") != lead)
+    base = look(older, replace(data, outcomes=mine), scores=[("a", chosen)])
     # Three hours before the score, on the same day; and an hour before the month is over.
     for occurred, converts in (
         (scored - timedelta(hours=3), False),
         (scored + timedelta(days=30) - timedelta(hours=1), True),
         (scored + timedelta(days=30), False),
     ):
-        mine = data.outcomes.filter(pl.col("lead_id") != lead)
         new = data.outcomes.head(1).with_columns(
             lead_id=pl.lit(lead),
             occurred_at=pl.lit(occurred).cast(mine.schema["occurred_at"]),
@@ -135,7 +145,6 @@ def test_an_outcome_counts_from_the_instant_of_scoring_not_from_midnight(told, o
         )
         changed = replace(data, outcomes=pl.concat([mine, new]).sort("lead_id", "known_at"))
         seen = look(older, changed, scores=[("a", chosen)])
-        base = look(older, replace(data, outcomes=mine), scores=[("a", chosen)])
         gained = (
             seen.run["groups"][f"{older.version}|30"]["observed"]
             - base.run["groups"][f"{older.version}|30"]["observed"]
@@ -143,10 +152,9 @@ def test_an_outcome_counts_from_the_instant_of_scoring_not_from_midnight(told, o
         assert gained == converts
 
 
-def test_a_conversion_recorded_late_turns_the_earlier_figure_over_and_is_counted(told, older):
-    data = world()
+def test_a_conversion_recorded_late_turns_the_earlier_figure_over_and_is_counted(told, older, once):
+    data, first = world(), once
     key = f"{older.version}|30"
-    first = look(older, data, scores=[("a", told)])
     runs = with_run([], first.run)["runs"]
     open_lead = told.filter(
         ~pl.col("lead_id").is_in(data.outcomes["lead_id"].implode())
@@ -175,21 +183,21 @@ def test_a_conversion_recorded_late_turns_the_earlier_figure_over_and_is_counted
     assert with_run(state["runs"], again.run) == state
 
 
-def test_versions_are_never_put_together(told, older):
+def test_versions_are_never_put_together(told, older, once):
     other = told.with_columns(
         model_version=pl.lit("another"), probability=pl.col("probability") * 0.5
     )
     both = look(older, world(), scores=[("a", told), ("b", other)])
-    alone = look(older, world(), scores=[("a", told)])
     assert {q.version for q in both.qualities} == {older.version, "another"}
     mine = [q for q in both.qualities if q.version == older.version]
-    assert mine == list(alone.qualities)
+    assert mine == list(once.qualities)
     # Lights speak of the bundle in use.
-    assert both.signals == alone.signals
+    assert both.signals == once.signals
 
 
-def test_the_same_scores_in_two_files_count_once_and_contradicting_ones_are_refused(told, older):
-    once = look(older, world(), scores=[("a", told)])
+def test_the_same_scores_in_two_files_count_once_and_contradicting_ones_are_refused(
+    told, older, once
+):
     twice = look(older, world(), scores=[("a", told), ("b", told)])
     assert twice.qualities == once.qualities
     changed = told.with_columns(probability=pl.col("probability") / 2)
@@ -197,12 +205,12 @@ def test_the_same_scores_in_two_files_count_once_and_contradicting_ones_are_refu
         look(older, world(), scores=[("a", told), ("b", changed)])
 
 
-def test_scores_of_unknown_leads_and_of_later_are_counted_and_left_out(told, older):
+def test_scores_of_unknown_leads_and_of_later_are_counted_and_left_out(told, older, once):
     ghost = told.head(3).with_columns(lead_id=pl.lit("ghost-") + pl.col("lead_id"))
     later = told.head(2).with_columns(as_of=pl.lit(AS_OF).cast(told.schema["as_of"]))
     seen = look(older, world(), scores=[("a", pl.concat([told, ghost, later]))])
     assert (seen.told.n_unknown, seen.told.n_later) == (3, 2)
-    assert seen.qualities == look(older, world(), scores=[("a", told)]).qualities
+    assert seen.qualities == once.qualities
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from intentcast.errors import ContractError
+from intentcast.provenance import _PACKAGE, _SUFFIXES, code_version, fingerprint_data
 from intentcast.provenance import _commit as commit_of
-from intentcast.provenance import code_version, fingerprint_data
 from tests.conftest import write_dataset
 
 
@@ -46,6 +46,14 @@ def test_where_the_folder_is_does_not_matter(tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(ContractError, match="events"):
         fingerprint_data(write_dataset(tmp_path / "data", events=None))
+
+
+def test_every_kind_of_file_that_the_package_ships_is_code():
+    """A page's style sheet and settings decide what is written, as code does."""
+    there = {path.suffix for path in _PACKAGE.rglob("*.*") if "__pycache__" not in path.parts}
+    assert ".css" in there
+    # `py.typed` is empty.
+    assert there - {".typed"} <= _SUFFIXES
 
 
 @pytest.mark.parametrize("layout", ["loose", "packed", "detached", "worktree"])

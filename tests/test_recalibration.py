@@ -1,7 +1,7 @@
 """The calibration alone, fitted anew: the learner stays, the level follows."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import cache
 
@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from intentcast.bundle import read_bundle
+from intentcast.config import SourceDelay
 from intentcast.errors import RefusedError
+from intentcast.files import json_bytes
+from intentcast.model_card import bundle_card
 from intentcast.packaging import package
 from intentcast.propensity import Calibrator
 from intentcast.propensity.calibration import fit_calibrator
 from intentcast.propensity.margins import sigmoid
 from intentcast.recalibration import (
+    Quality,
     learner_cutoff,
     moved_tiers,
     recalibrate,
@@ -120,7 +124,26 @@ def test_the_manifest_says_what_was_done():
     assert manifest["learner_cutoff"] == bundle.data_cutoff
     assert manifest["recalibrated_on"]["90"]["n_converted"] == recalibrated()[90].n_converted
     json.dumps(manifest["recalibrated_on"])
-    assert "Recalibrated" in (rewritten() / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_the_card_says_what_is_newer_and_until_when_the_learner_had_learnt():
+    _, bundle = old_bundle()
+    card = (rewritten() / "model_card.md").read_text(encoding="utf-8")
+    assert card == bundle_card_without_version(rewritten())
+    assert card.count("## Recalibrated") == 1
+    assert f"that of {bundle.version}" in card
+    learnt = bundle.data_cutoff[:16].replace("T", " ")
+    assert f"| learnt from what was known before | {learnt} UTC |" in card
+    assert f"fitted on what was known before {world().data_cutoff:%Y-%m-%d %H:%M} UTC" in card
+    for days, part in recalibrated().items():
+        assert f"| {days} d | {part.n:,}, {part.first} to {part.last} |" in card
+
+
+def bundle_card_without_version(folder):
+    """Return the card made from a bundle's files again, as it was before it had a version."""
+    lines = bundle_card(folder).splitlines(keepends=True)
+    [here] = [i for i, line in enumerate(lines) if line.startswith("Version ")]
+    return "".join(lines[: here - 1] + lines[here + 1 :])
 
 
 def test_a_recalibrated_bundle_can_be_recalibrated_from_what_its_learner_had_not_seen():
@@ -171,6 +194,35 @@ def test_too_few_conversions_are_refused_with_how_many_more_it_takes():
             world(),
             known_by=known_by,
         )
+
+
+def test_a_stated_end_of_learning_is_no_end_of_recalibrating():
+    """The monitor looks at scores after `cohort.end`, so what it advises must be possible."""
+    _, bundle = wrongly_levelled(1.5)
+    data = world()
+    ended = data.config.cohort.model_copy(update={"end": learner_cutoff(bundle)})
+    config = data.config.model_copy(update={"cohort": ended})
+    found = recalibrate(bundle, replace(data, config=config), known_by=data.data_cutoff)
+    assert {days: part.to_json() for days, part in found.items()} == {
+        days: part.to_json() for days, part in recalibrated().items()
+    }
+
+
+def test_a_horizon_counts_only_where_its_outcomes_are_recorded_too():
+    _, bundle = wrongly_levelled(1.5)
+    slow = world().config.model_copy(update={"source_delay_hours": SourceDelay(outcomes=24 * 28)})
+    data = replace(world(), config=slow)
+    found = recalibrate(bundle, data, known_by=data.data_cutoff)
+    for days, part in found.items():
+        latest = data.data_cutoff - timedelta(days=days + 28)
+        assert part.last <= f"{latest:%Y-%m-%d}" < recalibrated()[days].last
+
+
+def test_a_slope_that_one_class_alone_does_not_define_is_null():
+    found = Quality.of(np.zeros(9), np.full(9, 0.2))
+    assert found.slope is None
+    json_bytes(asdict(found))
+    assert Quality.of(np.arange(9) % 2.0, np.linspace(0.1, 0.9, 9)).slope is not None
 
 
 def test_nothing_matured_is_refused():

@@ -20,10 +20,13 @@ from intentcast.provenance import code_version, fingerprint_data
 from intentcast.registry import (
     CHALLENGER,
     CHAMPION,
+    _aliased_version,
+    _client,
     add_to_run,
-    aliased,
     parameter_of,
     register,
+    set_champion,
+    tag_version,
 )
 from intentcast.scoring import answer_history, load_bundle
 from intentcast.training_run import flattened, register_bundle
@@ -80,18 +83,29 @@ def test_each_model_has_a_champion_of_its_own(store):
     assert (other.name, other.number, other.alias) == ("other", 1, CHAMPION)
 
 
-def test_an_alias_points_to_the_bundle(store):
-    folder, _ = store
-    assert aliased("small", CHAMPION, store=folder) == tiny_bundle_folder().name
-    assert aliased("small", CHALLENGER, store=folder) == later_bundle_folder().name
-    assert aliased("small", "absent", store=folder) is None
-    assert aliased("absent", CHAMPION, store=folder) is None
-
-
 def client_of(folder):
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def bundle_of(folder, name, alias):
+    """Return the name of the bundle whose version MLflow gives for an alias."""
+    return client_of(folder).get_model_version_by_alias(name, alias).tags["bundle"]
+
+
+def test_an_alias_points_to_the_bundle(store):
+    folder, _ = store
+    assert bundle_of(folder, "small", CHAMPION) == tiny_bundle_folder().name
+    assert bundle_of(folder, "small", CHALLENGER) == later_bundle_folder().name
+
+
+def test_a_promotion_moves_the_aliases(store, tmp_path):
+    folder = shutil.copytree(store[0], tmp_path / "store")
+    set_champion("small", later_bundle_folder().name, store=folder, tags={"gate": "passed"})
+    assert bundle_of(folder, "small", CHAMPION) == later_bundle_folder().name
+    assert bundle_of(folder, "small", "previous") == tiny_bundle_folder().name
+    assert CHALLENGER not in client_of(folder).get_registered_model("small").aliases
 
 
 def artifacts(folder, version):
@@ -157,7 +171,11 @@ def test_a_report_is_added_to_the_run_of_its_bundle(store, tmp_path):
 def test_a_training_is_a_whole_run(store):
     folder, _ = store
     found = register_bundle(
-        tiny_bundle_folder(), data=tiny_folder(), config=tiny_config(), store=folder
+        tiny_bundle_folder(),
+        data=tiny_folder(),
+        fingerprint=fingerprint_data(tiny_folder()),
+        config=tiny_config(),
+        store=folder,
     )
     run = client_of(folder).get_run(found.run_id)
     told = run.data.params
@@ -291,7 +309,7 @@ def test_a_corrupt_store_is_refused_in_one_line_and_the_bundle_stays(tmp_path):
     assert "\n" not in str(caught.value)
     assert load_bundle(bundle).name == "tiny"
     with pytest.raises(InputError, match=r"mlflow\.db"):
-        aliased("small", CHAMPION, store=tmp_path)
+        tag_version("small", bundle.name, store=tmp_path, tags={})
 
 
 def test_a_database_of_something_else_is_refused_in_one_line(tmp_path):
@@ -308,7 +326,30 @@ def test_a_store_that_cannot_be_a_folder_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match="Found: the registry"):
         registered(tmp_path / "file")
     with pytest.raises(InputError, match="Found: the registry"):
-        aliased("small", CHAMPION, store=tmp_path / "file" / "below")
+        tag_version("small", "x", store=tmp_path / "file" / "below", tags={})
+
+
+@pytest.fixture
+def without_aliases(tmp_path, store):
+    """A copy of the store in which aliases cannot be asked for, as of a database that is locked."""
+    folder = shutil.copytree(store[0], tmp_path / "store")
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("alter table registered_model_aliases rename to away")
+    return folder
+
+
+def test_where_aliases_cannot_be_read_no_version_becomes_champion(without_aliases):
+    """It is not as if nobody were champion: a new version would take the place unasked."""
+    with pytest.raises(InputError, match="Found: the registry"):
+        registered(without_aliases, bundle=later_bundle_folder())
+    with pytest.raises(InputError, match="Found: the registry"):
+        set_champion("small", later_bundle_folder().name, store=without_aliases, tags={})
+
+
+def test_an_error_of_the_store_is_not_taken_for_an_absent_alias(without_aliases):
+    client, broken = _client(without_aliases)
+    with pytest.raises(broken):
+        _aliased_version(client, "small", CHAMPION)
 
 
 @pytest.mark.slow

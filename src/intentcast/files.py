@@ -2,8 +2,10 @@
 
 import io
 import json
+import math
 import os
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,19 @@ def write_frame(frame: "pl.DataFrame", path: Path) -> None:
     else:
         frame.write_parquet(buffer, compression="zstd")
     write_atomic(path, buffer.getvalue())
+
+
+def plain(value: Any) -> Any:
+    """Return nested values as JSON can say them: NaN and infinity as null, instants as text."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def json_bytes(value: Any) -> bytes:

@@ -104,9 +104,24 @@ def _first_conversions(
     )
 
 
-def matured(times: Sequence[datetime], dataset: Dataset, *, known_by: datetime) -> list[datetime]:
-    """Return the as-of times whose primary horizon is over, and recorded, by `known_by`."""
-    days = timedelta(days=dataset.config.conversion.primary_horizon_days)
+def matured(
+    times: Sequence[datetime],
+    dataset: Dataset,
+    *,
+    known_by: datetime,
+    horizon_days: int | None = None,
+) -> list[datetime]:
+    """Return the as-of times whose horizon is over, and recorded, by `known_by`.
+
+    Args:
+        times: As-of times.
+        dataset: Its outcomes' configured delay counts.
+        known_by: The rule of `label_snapshots`: at such a time no label is null.
+        horizon_days: Without it the primary one.
+    """
+    if horizon_days is None:
+        horizon_days = dataset.config.conversion.primary_horizon_days
+    days = timedelta(days=horizon_days)
     delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
     return [t for t in times if t + days + delay <= known_by]
 

@@ -47,6 +47,7 @@ def model_card(
     blocks = (
         _head(fields, parts),
         _learnt(fields, parts),
+        _recalibrated(fields),
         _judged(parts),
         _backtested(backtest) if backtest else (),
         _uses(parts),
@@ -94,7 +95,8 @@ def _learnt(fields: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[str
     yield ""
     yield "| what | value |"
     yield "| --- | --- |"
-    yield f"| learnt from what was known before | {_minute(fields['data_cutoff'])} UTC |"
+    known_by = fields.get("learner_cutoff", fields["data_cutoff"])
+    yield f"| learnt from what was known before | {_minute(known_by)} UTC |"
     yield f"| cohort | {rule}, every {cohort['every_days']} days |"
     yield f"| training snapshots | {fields['n_snapshots']:,} |"
     yield f"| of them converted within {primary} days | {fields['n_converted']:,} |"
@@ -106,6 +108,35 @@ def _learnt(fields: Mapping[str, Any], parts: Mapping[str, Any]) -> Iterator[str
     yield f"| warm from | {tiers['warm']:.4f} |"
     if accepted := metrics.get("accepted_leaks"):
         yield f"| leaks accepted by name | {', '.join(accepted)} |"
+
+
+def _recalibrated(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is newer than the learner, of a bundle that `recalibrate` wrote."""
+    if "recalibrated_from" not in fields:
+        return
+    yield "## Recalibrated"
+    yield ""
+    yield (
+        f"Only the calibration is newer than the learner, which is that of "
+        f"{fields['recalibrated_from']['version']}: fitted on what was known before "
+        f"{_minute(fields['data_cutoff'])} UTC. Thresholds of tiers moved along with the "
+        "probabilities. The figures further down are those of the training, before it."
+    )
+    yield ""
+    yield (
+        "| horizon | snapshots | converted | map | log loss before | after | mean probability "
+        "before | after | share converted |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for days, row in fields["recalibrated_on"].items():
+        before, after = row["before"], row["after"]
+        yield (
+            f"| {days} d | {row['n']:,}, {row['first']} to {row['last']} "
+            f"| {row['n_converted']:,} | {_MAPS[row['calibration']]} "
+            f"| {_three(before['log_loss'])} | {_three(after['log_loss'])} "
+            f"| {_three(before['mean_probability'])} | {_three(after['mean_probability'])} "
+            f"| {_three(after['share_converted'])} |"
+        )
 
 
 def _families(raw: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from intentcast.sources.dataset import find_tables
 
 _PACKAGE = Path(__file__).resolve().parent
 # What decides a prediction or a report: code, and the pages and settings beside it.
-_SUFFIXES = {".py", ".j2", ".toml"}
+_SUFFIXES = {".py", ".j2", ".css", ".toml"}
 _LINE = 64 * 1024
 
 

@@ -18,20 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from intentcast import model_card
 from intentcast.bundle import Bundle, BundleContents, write_bundle
 from intentcast.config import CalibrationSettings, LearnerConfig
+from intentcast.contracts import INSTANT
 from intentcast.errors import RefusedError
 from intentcast.evaluation.metrics import calibration_line, log_loss
 from intentcast.files import json_bytes
 from intentcast.histories import history_from_json
-from intentcast.labels import label_snapshots, was_at_risk
+from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.propensity import Calibrator, HorizonModel
 from intentcast.propensity.calibration import fit_calibrator
 from intentcast.propensity.margins import Floats
 from intentcast.propensity.rows import DAY_US, TrainingRows
 from intentcast.scoring import Unpackaged, predict, predict_history
-from intentcast.snapshots import account_numbers, as_of_times, build_snapshots, cohort_span
+from intentcast.snapshots import account_numbers, build_snapshots, scoring_times
 from intentcast.sources import Dataset
 from intentcast.tiers import TierPolicy
 
@@ -54,22 +57,23 @@ class Quality:
 
     Attributes:
         log_loss: Mean, in nats.
-        slope: Of the outcome on the predicted log-odds; ideal 1.
+        slope: Of the outcome on the predicted log-odds; ideal 1. None where all converted, or none.
         mean_probability: What was said.
         share_converted: What came.
     """
 
     log_loss: float
-    slope: float
+    slope: float | None
     mean_probability: float
     share_converted: float
 
     @classmethod
     def of(cls, converted: Floats, probability: Floats) -> "Quality":
         """Measure; both of shape (n,)."""
+        slope = calibration_line(converted, probability).slope
         return cls(
             log_loss(converted, probability),
-            calibration_line(converted, probability).slope,
+            slope if np.isfinite(slope) else None,
             float(probability.mean()),
             float(converted.mean()),
         )
@@ -123,8 +127,8 @@ def recalibrate(
 ) -> dict[int, Recalibrated]:
     """Fit each horizon's calibrator anew, on as-of times that the learner had not seen.
 
-    These are the cohort's from the learner's cut-off on whose horizon is over by `known_by`, at
-    most the newest half year of them.
+    These are the cohort's from the learner's cut-off on, also after `cohort.end`, whose horizon is
+    over by `known_by`, at most the newest half year of them.
 
     Args:
         bundle: Whose learner, and whose settings of calibration, are used.
@@ -137,20 +141,61 @@ def recalibrate(
     """
     say = on_progress or (lambda _: None)
     since = learner_cutoff(bundle)
-    grid = as_of_times(cohort_span(dataset), dataset.config.cohort.every_days)
-    settings = (bundle.settings or LearnerConfig()).calibration
-    seed = (bundle.settings or LearnerConfig()).seed
-    delay = timedelta(hours=dataset.config.source_delay_hours.outcomes)
+    ended = min(known_by, dataset.data_cutoff)
+    grid = [t for t in scoring_times(dataset, until=ended) if t >= since]
+    settings = bundle.settings or LearnerConfig()
     primary = bundle.primary_horizon_days
+    horizons = sorted(bundle.models, key=lambda days: days != primary)
+    over = {
+        days: _newest(matured(grid, dataset, known_by=ended, horizon_days=days))
+        for days in horizons
+    }
+    snapshots = build_snapshots(dataset, sorted({t for times in over.values() for t in times}))
+    snapshots = snapshots.filter(was_at_risk(snapshots, dataset, known_by=known_by))
+    is_over = {
+        days: snapshots["as_of"].is_in(pl.Series(times, dtype=INSTANT).implode()).to_numpy()
+        for days, times in over.items()
+    }
+    converted = {}
+    for days in horizons:
+        part = snapshots.filter(is_over[days])
+        say(f"{days} days: {len(over[days])} as-of times since {since:%Y-%m-%d}")
+        label = label_snapshots(part, dataset, horizon_days=days, known_by=known_by)
+        converted[days] = label.cast(pl.Float64).to_numpy()
+        _refuse_too_few(converted[days], settings.calibration, days, since)
+    say(f"probabilities of {len(snapshots):,} snapshots")
+    _, predicted = predict(bundle, dataset, snapshots)
+    moments = snapshots["as_of"].dt.timestamp("us").to_numpy()
+    clusters = account_numbers(snapshots["account_id"])
     found = {}
-    for days in sorted(bundle.models, key=lambda days: days != primary):
-        times = [t for t in grid if t >= since and t + timedelta(days=days) + delay <= known_by]
-        times = [t for t in times if t > max(times) - timedelta(days=_NEWEST_DAYS)]
-        say(f"{days} days: {len(times)} as-of times since {since:%Y-%m-%d}")
-        rows, p = _matured(bundle, dataset, times, days, known_by)
-        _refuse_too_few(rows, settings, days, since)
-        found[days] = _refitted(rows, p, settings, seed)
-    return dict(sorted(found.items()))
+    for days in sorted(horizons):
+        here = is_over[days]
+        column = predicted.horizons_days.index(days)
+        rows = TrainingRows(
+            features=predicted.margins[here][:, [column]],
+            names=["margin"],
+            converted=converted[days],
+            times=moments[here],
+            clusters=clusters[here],
+            horizon_days=days,
+            delay_us=round(dataset.config.source_delay_hours.outcomes * 3_600_000_000),
+        )
+        found[days] = _refitted(rows, predicted.at(days)[here], settings.calibration, settings.seed)
+    return found
+
+
+def _newest(times: list[datetime]) -> list[datetime]:
+    return [t for t in times if t > times[-1] - timedelta(days=_NEWEST_DAYS)]
+
+
+def recalibrated_models(
+    bundle: Bundle, calibrators: Mapping[int, Calibrator]
+) -> dict[int, HorizonModel]:
+    """Return the bundle's learners, each with the calibrator of its horizon."""
+    return {
+        days: HorizonModel(model.step, days, model.learner, calibrators[days])
+        for days, model in bundle.models.items()
+    }
 
 
 def write_recalibrated(
@@ -172,10 +217,7 @@ def write_recalibrated(
         created: The moment of writing.
         out: Folder of bundles.
     """
-    models = {
-        days: HorizonModel(model.step, days, model.learner, found[days].calibrator)
-        for days, model in bundle.models.items()
-    }
+    models = recalibrated_models(bundle, {days: part.calibrator for days, part in found.items()})
     files = {name: (folder / name).read_bytes() for name in bundle.manifest["files"]}
     predictor = Unpackaged(bundle.featurizer, models, bundle.config)
     golden = [
@@ -196,14 +238,13 @@ def write_recalibrated(
         "golden.json": json_bytes(golden),
         "tiers.json": json_bytes(tiers.to_json()),
     }
-    if "model_card.md" in files:
-        files["model_card.md"] += _card_lines(bundle, found[primary], primary, known_by).encode()
     fields = {key: bundle.manifest[key] for key in _COPIED if key in bundle.manifest} | {
         "data_cutoff": known_by.isoformat(),
         LEARNER_CUTOFF: learner_cutoff(bundle).isoformat(),
         "recalibrated_from": {"version": bundle.version, "sha256": bundle.sha256},
         "recalibrated_on": {str(days): part.to_json() for days, part in found.items()},
     }
+    files[model_card.FILE] = model_card.model_card(fields, files).encode()
     return write_bundle(BundleContents(bundle.name, files, fields), out, created=created)
 
 
@@ -228,41 +269,17 @@ def _margin_of(threshold: float, calibrator: Calibrator) -> float:
     return high
 
 
-def _matured(
-    bundle: Bundle, dataset: Dataset, times: list[datetime], days: int, known_by: datetime
-) -> tuple[TrainingRows, Floats]:
-    """Return margins as the only feature, with outcomes, and what the bundle said."""
-    snapshots = build_snapshots(dataset, times)
-    snapshots = snapshots.filter(was_at_risk(snapshots, dataset, known_by=known_by))
-    label = label_snapshots(snapshots, dataset, horizon_days=days, known_by=known_by)
-    margins, p = np.empty((0, 1)), np.empty(0)
-    if len(snapshots):
-        predicted = predict(bundle, dataset, snapshots)[1]
-        margins = predicted.margins[:, [predicted.horizons_days.index(days)]]
-        p = predicted.at(days)
-    rows = TrainingRows(
-        features=margins,
-        names=["margin"],
-        converted=label.fill_null(value=False).cast(bool).to_numpy().astype(np.float64),
-        times=snapshots["as_of"].dt.timestamp("us").to_numpy(),
-        clusters=account_numbers(snapshots["account_id"]),
-        horizon_days=days,
-        delay_us=round(dataset.config.source_delay_hours.outcomes * 3_600_000_000),
-    )
-    return rows, p
-
-
 def _refuse_too_few(
-    rows: TrainingRows, settings: CalibrationSettings, days: int, since: datetime
+    converted: Floats, settings: CalibrationSettings, days: int, since: datetime
 ) -> None:
-    n_converted = int(rows.converted.sum())
-    others = len(rows) - n_converted
+    n_converted = int(converted.sum())
+    others = len(converted) - n_converted
     fewest = settings.min_converted
     more = max(fewest - n_converted, 0)
     if min(n_converted, others) < fewest:
         raise RefusedError(
-            f"{n_converted:,} of {len(rows):,} snapshots since {since:%Y-%m-%d} converted within "
-            f"{days} days",
+            f"{n_converted:,} of {len(converted):,} snapshots since {since:%Y-%m-%d} converted "
+            f"within {days} days",
             expected=f"at least {fewest} that did and as many that did not",
             next_step=f"wait for {more:,} more conversions, or train again"
             if more
@@ -313,19 +330,3 @@ def _refitted(
 def _day(micros: int | np.int64) -> str:
     moment: np.datetime64 = np.datetime64(int(micros) // DAY_US, "D")
     return str(moment)
-
-
-def _card_lines(bundle: Bundle, found: Recalibrated, days: int, known_by: datetime) -> str:
-    return "\n".join(
-        [
-            "",
-            "## Recalibrated",
-            "",
-            f"Only the calibration is newer than {learner_cutoff(bundle):%Y-%m-%d}: learner and "
-            f"features are those of {bundle.version}. Fitted on {found.n:,} snapshots from "
-            f"{found.first} to {found.last} with {found.n_converted:,} conversions within {days} "
-            f"days, known before {known_by:%Y-%m-%d %H:%M} UTC; the map is "
-            f"{found.calibrator.kind}. Thresholds of tiers moved along with the probabilities.",
-            "",
-        ]
-    )

@@ -110,7 +110,7 @@ def register(
                 tags={_BUNDLE: bundle.name, _DIGEST: digest},
                 description=card.read_text("utf-8")[:_LONGEST_TAG] if card.is_file() else None,
             )
-        alias = _alias(client, name, version, mlflow_error, may_lead=may_lead)
+        alias = _alias(client, name, version, may_lead=may_lead)
     except mlflow_error as error:
         raise _unusable(store, error, f"; the bundle itself is whole in {bundle}") from None
     return RegisteredVersion(name, int(version.version), alias, version.run_id, bundle)
@@ -222,26 +222,14 @@ def _save_model(bundle: Path, folder: Path) -> None:
         )
 
 
-def _alias(client: Any, name: str, version: Any, mlflow_error: Any, *, may_lead: bool) -> str:
+def _alias(client: Any, name: str, version: Any, *, may_lead: bool) -> str:
     """Give a version its alias, unless it has one; return it."""
-    holder = _aliased_version(client, name, CHAMPION, mlflow_error)
+    holder = _aliased_version(client, name, CHAMPION)
     if holder is not None and holder.version == version.version:
         return CHAMPION
     alias = CHAMPION if holder is None and may_lead else CHALLENGER
     client.set_registered_model_alias(name, alias, version.version)
     return alias
-
-
-def aliased(name: str, alias: str, *, store: Path) -> str | None:
-    """Return the name of the bundle folder that an alias points to, or None.
-
-    Raises:
-        InputError: If the store cannot be opened.
-    """
-    client, mlflow_error = _client(store)
-    version = _aliased_version(client, name, alias, mlflow_error)
-    bundle = version.tags.get(_BUNDLE) if version is not None else None
-    return str(bundle) if bundle else None
 
 
 def set_champion(
@@ -267,11 +255,11 @@ def set_champion(
                 expected="a bundle that `intentcast train` registered there",
                 next_step="give the --registry it was trained with, or train again",
             )
-        before = _aliased_version(client, name, CHAMPION, mlflow_error)
+        before = _aliased_version(client, name, CHAMPION)
         if before is not None and before.version != version.version:
             client.set_registered_model_alias(name, PREVIOUS, before.version)
         client.set_registered_model_alias(name, CHAMPION, version.version)
-        challenger = _aliased_version(client, name, CHALLENGER, mlflow_error)
+        challenger = _aliased_version(client, name, CHALLENGER)
         if challenger is not None and challenger.version == version.version:
             client.delete_registered_model_alias(name, CHALLENGER)
         _tag(client, name, version.version, tags)
@@ -321,11 +309,11 @@ def _version_with(client: Any, name: str, tag: str, value: str) -> Any:
     return max(tagged, key=lambda version: int(version.version), default=None)
 
 
-def _aliased_version(client: Any, name: str, alias: str, mlflow_error: Any) -> Any:
-    try:
-        return client.get_model_version_by_alias(name, alias)
-    except mlflow_error:
-        return None
+def _aliased_version(client: Any, name: str, alias: str) -> Any:
+    """Return the version of a registered model that an alias points to, or None."""
+    # Asked for the alias itself, MLflow answers an absent one with the error of a bad argument.
+    number = client.get_registered_model(name).aliases.get(alias)
+    return None if number is None else client.get_model_version(name, number)
 
 
 def _tag(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:

@@ -90,6 +90,15 @@ def as_of_times(span: Span, every_days: int) -> list[datetime]:
     return [span.start + i * timedelta(days=every_days) for i in range(n + 1)]
 
 
+def scoring_times(dataset: Dataset, *, until: datetime) -> list[datetime]:
+    """Return the cohort's as-of times up to and including `until`, also after `cohort.end`.
+
+    `cohort.end` says where to stop learning; who is scored every week goes on after it.
+    """
+    span = cohort_span(dataset)
+    return as_of_times(Span(span.start, until, is_stated=False), dataset.config.cohort.every_days)
+
+
 def build_snapshots(
     dataset: Dataset, times: list[datetime], *, cohort: Cohort | None = None
 ) -> pl.DataFrame:
@@ -124,7 +133,7 @@ def build_snapshots(
         if cohort.rule == "created":
             shuts = pl.col("created_at") + within
         else:
-            shuts = pl.lit(max(times), dtype=INSTANT)
+            shuts = pl.lit(max(times, default=None), dtype=INSTANT)
         spans = leads.select("lead_id", opens="created_at", shuts=shuts)
         snapshots = _times_within(spans, grid).join(leads, on="lead_id")
     is_open = pl.col("closed_at").is_null() | (pl.col("closed_at") >= pl.col("as_of"))

@@ -11,7 +11,7 @@ from intentcast.champions import Reign, champion, crown
 from intentcast.config import LearnerConfig
 from intentcast.handoff import HandoffSettings
 from intentcast.packaging import package
-from intentcast.provenance import code_version, fingerprint_data
+from intentcast.provenance import DataFingerprint, code_version
 from intentcast.registry import RegisteredVersion, TrainingData, register
 from intentcast.scorecards import Scorecard, dataset_scorecards, read_scorecard
 from intentcast.scoring import load_bundle
@@ -95,15 +95,21 @@ def register_bundle(
     bundle: Path,
     *,
     data: Path,
+    fingerprint: DataFingerprint,
     config: LearnerConfig,
     store: Path,
     may_lead: bool = True,
 ) -> RegisteredVersion:
-    """Keep a bundle's training as a whole MLflow run: settings, data, code, metrics, card, model.
+    """Keep a bundle's making as a whole MLflow run: settings, data, code, metrics, card, model.
+
+    A recalibration's run has `kind` recalibration, the version that its learner was taken from, and
+    how true each horizon's probabilities were before and after. `metrics.json`, which is still
+    that of the training, is with its files only.
 
     Args:
         bundle: Its folder.
         data: The data set's folder.
+        fingerprint: Of the data, taken when they were read.
         config: What it was trained with.
         store: MLflow's.
         may_lead: Whether MLflow calls it champion where there is none.
@@ -113,9 +119,14 @@ def register_bundle(
     """
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     metrics = json.loads((bundle / "metrics.json").read_bytes())
-    fingerprint, code = fingerprint_data(data), code_version()
+    code = code_version()
     place = str(data.resolve())
+    source = manifest.get("recalibrated_from")
+    kind = {"kind": "recalibration", "source": source["version"]} if source else {}
+    told = {"recalibrated": manifest["recalibrated_on"]} if source else metrics
     parameters = flattened(config.model_dump(mode="json")) | {
+        "kind": "training",
+        **kind,
         "known_by": manifest["data_cutoff"],
         "step": metrics["step"],
         "data": place,
@@ -131,7 +142,7 @@ def register_bundle(
         "code_version": code.version,
         "code_sha256": code.sha256,
         "reason": metrics["reason"],
-        "accepted_leaks": ", ".join(metrics["accepted_leaks"]),
+        "accepted_leaks": ", ".join(metrics.get("accepted_leaks", ())),
     }
     if code.commit:
         tags["mlflow.source.git.commit"] = code.commit
@@ -140,7 +151,7 @@ def register_bundle(
         name=manifest["name"],
         store=store,
         parameters=parameters,
-        metrics={k: float(v) for k, v in flattened(metrics).items() if isinstance(v, int | float)},
+        metrics={k: float(v) for k, v in flattened(told).items() if isinstance(v, int | float)},
         tags=tags,
         data=TrainingData(manifest["name"], fingerprint.sha256, place),
         may_lead=may_lead,

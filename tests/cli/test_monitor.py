@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from intentcast.cli.tables import read_frame
+from intentcast.replay import read_log
 from intentcast.scoring import score
 from intentcast.snapshots import snapshots_at
 from tests.fixtures_world import bundle, bundle_folder, world, world_folder
+from tests.serving_requests import request, serve
 
 DAY = "2025-10-06"
 
@@ -84,3 +86,28 @@ def test_a_folder_without_scores_is_bad_input(cli, tmp_path):
     assert done.code == 2
     assert "empty" in done.json["error"]["found"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_server_s_sampled_answers_are_computed_again(cli, told, tmp_path):
+    with serve(bundle_folder("logistic"), sample_to=tmp_path / "log", sample_share=1) as client:
+        for _ in range(3):
+            assert client.post("/v1/predictions", json=request()).status_code == 200
+    rows = read_log(tmp_path / "log")
+    answer = json.loads(rows["answer"][1])
+    answer["probabilities"][0]["probability"] += 1e-12
+    changed = rows.with_columns(
+        pl.Series("answer", [rows["answer"][0], json.dumps(answer), rows["answer"][2]]),
+        pl.Series("model_sha256", [*rows["model_sha256"][:2], "0" * 64]),
+    )
+    changed.write_parquet(tmp_path / "log.parquet")
+    done = cli(*args(told, tmp_path / "out"), "--samples", tmp_path / "log.parquet", "--json")
+    assert done.code == 3
+    served = done.json["served"]
+    assert [served[f"n_{name}"] for name in ("answers", "other", "replayed", "different")] == [
+        3, 1, 2, 1,
+    ]  # fmt: skip
+    assert {d["request_id"] for d in served["differences"]} == {rows["request_id"][1]}
+    assert any(step.startswith("Look at the server") for step in done.json["next_steps"])
+    page = (tmp_path / "out" / "monitor.html").read_text()
+    assert "Answers that come out otherwise" in page
+    assert rows["request_id"][1] in page

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from intentcast.cli.main import main
-from intentcast.registry import aliased
+from intentcast.registry import parameter_of
 from tests.cli.conftest import Done, start
 from tests.tiny_world import tiny_bundle_folder, tiny_folder
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 def store(tmp_path_factory):
     """An empty registry; making one takes MLflow longer than all else here."""
     folder = tmp_path_factory.mktemp("registry")
-    assert aliased("tiny", "champion", store=folder) is None
+    assert parameter_of("tiny", "absent", "data", store=folder) is None
     return folder
 
 

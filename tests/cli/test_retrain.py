@@ -152,6 +152,43 @@ def test_what_does_not_pass_is_refused_with_the_reason_and_the_champion_stays(tm
     assert not (tmp_path / "bundles" / "champions.json").exists()
     assert "FAILED" in done.stdout
 
+    # The owner widens the margins: the same bundle is compared again, and nothing is trained.
+    (tmp_path / "gate.toml").write_text(GATE)
+    wider = start(*args, cwd=tmp_path)
+    assert wider.code == 0, wider.stderr
+    said = {line.partition(" s  ")[2] for line in wider.stderr.splitlines()}
+    assert {"check: done before", "train: done before", "backtest: done before"} <= said
+    assert "gate: done before" not in said
+    [bundle] = bundles(tmp_path)
+    reigns = json.loads((tmp_path / "bundles" / "champions.json").read_text())["tiny"]
+    assert [reign["bundle"] for reign in reigns] == [bundle.name]
+    record = json.loads(bundle.with_name(f"{bundle.name}.gate.json").read_text())
+    assert record["passed"]
+    same = start(*args, cwd=tmp_path)
+    assert same.stdout == wider.stdout
+    assert "gate: done before" in same.stderr
+
+
+def test_a_champion_that_the_gate_could_not_judge_is_the_champion_already(tmp_path):
+    """There was no window to judge on, and the owner gave it the place: a rerun says no more."""
+    args = arguments(tmp_path, "--no-registry")
+    first = start(*args, cwd=tmp_path)
+    assert first.code == 0, first.stderr
+    [state] = (tmp_path / "report" / "state").iterdir()
+    refused = {"found": "0 conversions", "expected": "some", "next": "wait"}
+    kept = json.loads((state / "gate.json").read_text())
+    (state / "gate.json").write_text(json.dumps({"refused": refused, "settings": kept["settings"]}))
+    waiting = start(*args, cwd=tmp_path)
+    assert waiting.code == 3
+    assert "nothing to compare on" in waiting.stdout
+    [bundle] = bundles(tmp_path)
+    reign = {"bundle": bundle.name, "since": "2026-01-02", "reason": "the owner's word"}
+    (tmp_path / "bundles" / "champions.json").write_text(json.dumps({"tiny": [reign]}))
+    again = start(*args, "--json", cwd=tmp_path)
+    assert again.code == 0, again.stderr
+    assert again.json["recommendation"]["verdict"] == "champion"
+    assert again.json["champion"] == bundle.name
+
 
 def test_a_leak_refuses_before_anything_is_trained(tmp_path, variant):
     def tell(leads):

@@ -12,6 +12,8 @@ from intentcast.cli.console import (
     AsJson,
     AsOf,
     DataFolder,
+    Gate,
+    gate_settings,
     instant,
     open_dataset,
     progress,
@@ -28,7 +30,8 @@ HELP = (
     "Is the bundle in use still right? Green, amber or red, for cron.\n\n"
     "Looks at what comes in (drift of features and events against training), at scores whose "
     "horizon is over (level, spread, lift; outcomes from the instant of scoring on, late ones "
-    "counted as they come), at conversions so far, and at how late outcomes are recorded. Without "
+    "counted as they come), at conversions so far, and at how late outcomes are recorded; with "
+    "--samples, whether a server's answers are those of the batch, to the bit. Without "
     "--scores the bundle is asked what it would have told since its data ended. Each bundle "
     "version is judged by itself.\n\n"
     "Writes monitor.html, monitor.json and state.json (what this run said; keep it, so that the "
@@ -51,35 +54,34 @@ def run(
             help="Scores from `score`, or a folder of them; may be repeated.",
         ),
     ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LOG",
+            help="Answers that a server sampled (INTENTCAST_SAMPLE_TO): computed again.",
+        ),
+    ] = None,
     as_of: AsOf = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path(
         "out/monitor"
     ),
-    gate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Margins of level and spread; without it models/gate.toml."
-        ),
-    ] = None,
+    gate: Gate = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 on amber too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Monitor, write, and say by the exit code whether someone must look."""
-    from intentcast.config import read_settings
     from intentcast.files import json_bytes, write_atomic
-    from intentcast.gate import GateSettings
     from intentcast.monitoring import monitor, read_runs, with_run
     from intentcast.monitoring.page import render_page
+    from intentcast.replay import read_log
     from intentcast.scoring import load_bundle
-    from intentcast.shipped import shipped
 
     frames = _frames(scores or [])
+    log = read_log(samples) if samples else None
     with progress() as say:
         place = bundle_in_use(bundle)
         loaded = load_bundle(place)
-        margins = read_settings(
-            gate or shipped("gate.toml", in_checkout="models/gate.toml"), GateSettings
-        )
+        margins = gate_settings(gate)
         runs = read_runs(out / "state.json")
         dataset = open_dataset(folder, say)
         refuse_strange(loaded, dataset)
@@ -90,6 +92,7 @@ def run(
             as_of=instant(as_of, default=dataset.data_cutoff),
             scores=frames,
             runs=runs,
+            samples=log,
             margins=margins,
             on_progress=say,
         )

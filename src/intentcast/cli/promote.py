@@ -29,7 +29,8 @@ HELP = (
     "conversions at capacity may not be worse than the champion's beyond the margins of "
     "models/gate.toml, the probabilities must be calibrated, and no points table may beat it. A "
     "bundle that has learnt from the window is judged by a stand-in, trained with its settings on "
-    "what was known when the window opened. The reason is recorded either way.\n\n"
+    "what was known when the window opened; where only its calibration has seen the window, by its "
+    "learner with the calibration of then. The reason is recorded either way.\n\n"
     "Example: intentcast promote models/bundles/sample-2026-01-31.1 --data data/sample\n\n"
     "An owner may waive a check by name: --accept 'rules: playbook' --by 'A. Owner'"
 )

@@ -64,11 +64,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, package, register."""
+    from intentcast.provenance import fingerprint_data
     from intentcast.training_run import crown_the_first, register_bundle, train_bundle
 
     config = learner_settings(settings)
     handoff = handoff_settings()
     with progress() as say:
+        # Before they are read: what is registered is what was learnt from.
+        fingerprint = None if no_registry else fingerprint_data(folder)
         dataset = open_dataset(folder, say)
         accepted = refuse_leaks(dataset, accept_leak, say)
         known_by = instant(as_of, default=dataset.data_cutoff)
@@ -86,9 +89,11 @@ def run(
         bundle, figures = trained.bundle, trained.figures
         crown_the_first(bundle, dataset.config.name, since=moment)
         registered = None
-        if not no_registry:
+        if fingerprint is not None:
             say("registering")
-            registered = register_bundle(bundle, data=folder, config=config, store=registry)
+            registered = register_bundle(
+                bundle, data=folder, fingerprint=fingerprint, config=config, store=registry
+            )
         memory: HalfLifeReport | None = None
         kept: list[Path] = []
         if half_lives:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from intentcast.config import LearnerConfig
-from intentcast.contracts import Predictions, validate
+from intentcast.contracts import INSTANT, Predictions, validate
 from intentcast.errors import RefusedError
-from intentcast.labels import label_snapshots
+from intentcast.labels import label_snapshots, matured
 from intentcast.propensity import CONTENDERS, STEPS, Step
 from intentcast.propensity.horizons import HorizonProbabilities, predict_horizons
 from intentcast.scorecards import Scorecard, score_snapshots
@@ -188,19 +188,21 @@ def _two_fifths_from_the_end(times: list[datetime]) -> datetime:
 
 
 def _splits(times: list[datetime], first_test: datetime, dataset: Dataset) -> list[Split]:
-    """Cut the as-of times whose primary horizon is over into test windows.
+    """Cut the as-of times whose primary horizon is over, and recorded, into test windows.
 
     Later ones have no outcome to judge by yet: they are predicted with the last window's model,
     and their `converted` is null.
     """
     days = dataset.config.conversion.primary_horizon_days
-    finished = [t for t in times if t + timedelta(days=days) <= dataset.data_cutoff]
+    finished = matured(times, dataset, known_by=dataset.data_cutoff)
     if not any(t >= first_test for t in finished):
+        hours = dataset.config.source_delay_hours.outcomes
         left = (dataset.data_cutoff - first_test).days
         raise RefusedError(
             f"the data end on {dataset.data_cutoff:%Y-%m-%d}, {left} days after the first test on "
             f"{first_test:%Y-%m-%d}",
-            expected=f"at least one test whose {days} days are over",
+            expected=f"at least one test whose {days} days are over"
+            + (f", and their outcomes recorded {hours:g} hours later" if hours else ""),
             next_step="set backtest.first_test earlier, or a shorter horizon",
         )
     folds = dataset.config.backtest.folds
@@ -210,11 +212,13 @@ def _splits(times: list[datetime], first_test: datetime, dataset: Dataset) -> li
 
 
 def _refuse_nobody(snapshots: pl.DataFrame, splits: list[Split], dataset: Dataset) -> None:
-    days = timedelta(days=dataset.config.conversion.primary_horizon_days)
-    if snapshots.filter(pl.col("as_of") + days <= dataset.data_cutoff).is_empty():
+    days = dataset.config.conversion.primary_horizon_days
+    times = [t for split in splits for t in split.test]
+    over = pl.Series(matured(times, dataset, known_by=dataset.data_cutoff), dtype=INSTANT)
+    if snapshots.filter(pl.col("as_of").is_in(over.implode())).is_empty():
         cohort = dataset.config.cohort
         raise RefusedError(
-            f"nobody in the cohort at any test whose {days.days} days are over, from "
+            f"nobody in the cohort at any test whose {days} days are over, from "
             f"{splits[0].test[0]:%Y-%m-%d} on",
             expected=f"leads that are open and {cohort.rule} within {cohort.within_days} days",
             next_step="set backtest.first_test earlier, or widen the cohort",

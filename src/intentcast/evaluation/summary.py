@@ -1,6 +1,5 @@
 """`report.json`: every figure of a backtest, with its denominators."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from intentcast.evaluation.quarters import realized_by_quarter
 from intentcast.evaluation.revops import revops_figures
 from intentcast.evaluation.segments import segment_rows
 from intentcast.evaluation.truth import compare_with_truth
+from intentcast.files import plain
 from intentcast.stages import StageSignal
 
 
@@ -51,7 +51,7 @@ def summarise(result: BacktestResult, *, signals: Sequence[StageSignal] = ()) ->
         str(days): {name: judge.figures(name) for name in arena.names}
         for days, judge in ((days, Judge.of_all(there)) for days, there in arenas.items())
     }
-    report: dict[str, Any] = _finite(
+    report: dict[str, Any] = plain(
         {
             "dataset": _dataset(result),
             "primary_horizon_days": primary,
@@ -195,14 +195,3 @@ def _truth(result: BacktestResult, arena: Arena, days: int) -> dict[str, Any] | 
         days=days,
     )
     return found._asdict() if found else None
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with NaN as null, which JSON can say."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from intentcast.bundle import Bundle
 from intentcast.config import LearnerConfig
-from intentcast.errors import RefusedError
+from intentcast.errors import BundleError, RefusedError
 from intentcast.labels import label_snapshots, matured, was_at_risk
 from intentcast.propensity.margins import Floats
+from intentcast.recalibration import learner_cutoff, recalibrate, recalibrated_models
 from intentcast.scorecards import Scorecard, score_snapshots
-from intentcast.scoring import Unpackaged, predict
+from intentcast.scoring import Unpackaged, load_bundle, predict
 from intentcast.snapshots import (
     account_numbers,
     as_of_times,
@@ -66,6 +68,7 @@ def gather_evidence(
     champion: Bundle | None,
     scorecards: list[Scorecard],
     window_days: int,
+    bundles: Path | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> Evidence:
     """Judge both on the as-of times whose primary horizon is over, the latest `window_days`.
@@ -73,7 +76,8 @@ def gather_evidence(
     A bundle that had learnt from the window would be judged on its own memory. So a stand-in takes
     its place: the same settings, trained on what was known when the window opened. The champion's
     stand-in is older by as much as the champion is older than the challenger. A bundle whose data
-    ended before the window is judged itself.
+    ended before the window is judged itself; of one that was recalibrated since, the learner is,
+    with the calibration that it would have had when the window opened.
 
     Args:
         dataset: With outcomes up to now.
@@ -81,6 +85,7 @@ def gather_evidence(
         champion: Who has it; None if nobody.
         scorecards: Rules to compare with.
         window_days: Length of the window.
+        bundles: Folder with the bundles that recalibrated ones were made from.
         on_progress: Called with what is being done.
 
     Raises:
@@ -106,14 +111,14 @@ def gather_evidence(
         )
     ages = {"challenger": timedelta(0)}
     if champion is not None:
-        ages["champion"] = max(timedelta(0), _cutoff(challenger) - _cutoff(champion))
+        ages["champion"] = max(timedelta(0), learner_cutoff(challenger) - learner_cutoff(champion))
     told: list[str] = []
     found: dict[str, Floats] = {}
     for role, bundle in (("challenger", challenger), ("champion", champion)):
         if bundle is None:
             continue
         say(f"judging the {role}")
-        predictor, how = _predictor(role, bundle, dataset, times, window[0], ages[role])
+        predictor, how = _predictor(role, bundle, dataset, times, window[0], ages[role], bundles)
         told.append(how)
         found[role] = predict(predictor, dataset, snapshots)[1].at(days)
     return Evidence(
@@ -159,10 +164,15 @@ def _predictor(
     times: list[datetime],
     opens: datetime,
     age: timedelta,
+    bundles: Path | None,
 ) -> tuple[Bundle | Unpackaged, str]:
     """Return who predicts in the window for a bundle, and that in words."""
     if _cutoff(bundle) <= opens:
         return bundle, f"{role}: bundle {bundle.version} itself, whose data end before the window"
+    if learner_cutoff(bundle) <= opens:
+        found = _learner_itself(role, bundle, dataset, opens, bundles)
+        if found is not None:
+            return found
     known_by = opens - age
     settings = bundle.settings or LearnerConfig()
     whose = f"the settings of bundle {bundle.version}" if bundle.settings else "default settings"
@@ -185,3 +195,49 @@ def _predictor(
     return stand_in, (
         f"{role} {bundle.version}: {whose}, trained on what was known before {known_by:%Y-%m-%d}"
     )
+
+
+def _learner_itself(
+    role: str, bundle: Bundle, dataset: Dataset, opens: datetime, bundles: Path | None
+) -> tuple[Bundle | Unpackaged, str] | None:
+    """Return a recalibrated bundle's learner with the calibration of the day the window opened.
+
+    Where too little had matured by then to recalibrate on, that is the calibration which it had
+    before; None where nobody has it any more.
+    """
+    whose = f"{role} {bundle.version}: its own learner, whose data end before the window"
+    try:
+        found = recalibrate(bundle, dataset, known_by=opens)
+    except RefusedError as refused:
+        source = _calibrated_before(bundle, opens, bundles)
+        if source is None:
+            return None
+        models = recalibrated_models(
+            bundle, {days: model.calibrator for days, model in source.models.items()}
+        )
+        how = (
+            f"{whose}, with the calibration of {source.version}: before the window there was too "
+            f"little to recalibrate on ({refused.found})"
+        )
+    else:
+        models = recalibrated_models(
+            bundle, {days: part.calibrator for days, part in found.items()}
+        )
+        how = f"{whose}, recalibrated on what was known before {opens:%Y-%m-%d}"
+    return Unpackaged(bundle.featurizer, models, dataset.config), how
+
+
+def _calibrated_before(bundle: Bundle, opens: datetime, bundles: Path | None) -> Bundle | None:
+    """Return the latest of the bundles that one was made from which had not seen the window."""
+    while _cutoff(bundle) > opens:
+        told = bundle.manifest.get("recalibrated_from")
+        if bundles is None or told is None:
+            return None
+        try:
+            source = load_bundle(bundles / f"{bundle.name}-{told['version']}")
+        except BundleError:
+            return None
+        if source.sha256 != told["sha256"] or source.models.keys() != bundle.models.keys():
+            return None
+        bundle = source
+    return bundle

@@ -107,6 +107,7 @@ def judge_bundle(
         champion=holder,
         scorecards=[read_scorecard(path) for path in dataset_scorecards(dataset)],
         window_days=settings.window_days,
+        bundles=bundle.parent,
         on_progress=on_progress,
     )
     verdict = judge(evidence, settings, waived=tuple(accept))

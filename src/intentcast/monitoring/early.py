@@ -16,9 +16,9 @@ from intentcast.bundle import Bundle
 from intentcast.gate.checks import clustered_mean
 from intentcast.labels import label_snapshots, was_at_risk
 from intentcast.monitoring.delays import Delays
-from intentcast.propensity.horizons import predict_horizons
+from intentcast.predicting import predict
+from intentcast.propensity.horizons import HorizonProbabilities
 from intentcast.propensity.margins import Floats
-from intentcast.propensity.points import learner_inputs
 from intentcast.snapshots import account_numbers
 from intentcast.sources import Dataset
 
@@ -101,9 +101,9 @@ def expected_so_far(
         mine = part["row"].to_numpy()
         elapsed = (due - moment) // one
         age = (as_of - moment) / one
-        expected[mine] = _recorded_by_now(
-            bundle, _inputs(bundle, dataset, part), delays, elapsed, age
-        )
+        # One as-of time after the other: the features of all may be too many.
+        predicted = predict(bundle, dataset, part, horizons=_grid(elapsed))[1]
+        expected[mine] = _recorded_by_now(predicted, delays, age)
         label = label_snapshots(part, dataset, horizon_days=elapsed, known_by=as_of)
         converted[mine] = label.cast(pl.Float64).to_numpy()
         times.append(
@@ -114,20 +114,16 @@ def expected_so_far(
     return _together(times, expected, converted, rows)
 
 
-def _inputs(bundle: Bundle, dataset: Dataset, rows: pl.DataFrame) -> Floats:
-    """Return what the bundle's learner looks at, of one as-of time: all of them may be too many."""
-    features = bundle.featurizer.transform(dataset, rows).doubles
-    learner = next(iter(bundle.models.values())).learner
-    return learner_inputs(learner, features, lambda: (dataset, rows))
+def _recorded_by_now(predicted: HorizonProbabilities, delays: Delays, age: float) -> Floats:
+    """Return each lead's probability to have converted, and to be recorded so, by now.
 
-
-def _recorded_by_now(
-    bundle: Bundle, inputs: Floats, delays: Delays, elapsed: int, age: float
-) -> Floats:
-    """Return each lead's probability to have converted, and to be recorded so, by now."""
-    days = _grid(elapsed)
-    p = predict_horizons(bundle.models, inputs, days).probabilities
-    steps = np.diff(p, axis=1, prepend=0.0)
+    Args:
+        predicted: At the horizons of `_grid`.
+        delays: Of recording.
+        age: Days since the as-of time.
+    """
+    days = predicted.horizons_days
+    steps = np.diff(predicted.probabilities, axis=1, prepend=0.0)
     middles = (np.array(days) + np.array([0, *days[:-1]])) / 2
     out: Floats = steps @ delays.recorded(age - middles)
     return out

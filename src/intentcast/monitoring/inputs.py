@@ -1,10 +1,11 @@
 """Does what comes in still come in as it did: volumes, vocabulary, before any feature is computed.
 
 Events that were not a machine's, by the day they occurred on, per lead of the cohort, in windows of
-28 days counted back from the newest as-of time. A type or channel is *silent* where it brought
-less than a quarter of the least of the past six known windows, *quiet* below half of it and *loud*
-above 1.25 times the most and 1.5 times their median. One with fewer than 40 events in any past
-window is not judged.
+28 days counted back from the newest as-of time, each with what was known at its end: what is
+recorded late is late in every window. A type or channel is *silent* where it brought less than a
+quarter of the least of the past six known windows, *quiet* below half of it and *loud* above 1.25
+times the most and 1.5 times their median. One with fewer than 40 events in any past window is not
+judged.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from intentcast.bundle import Bundle
-from intentcast.monitoring.windows import PAST_WINDOWS, WINDOW_DAYS, Windows
+from intentcast.monitoring.windows import Windows
 from intentcast.propensity.margins import Floats
 from intentcast.sources import Dataset
 
@@ -69,29 +70,18 @@ class Unseen:
 
 
 def _of_windows(dataset: Dataset, windows: Windows) -> pl.DataFrame:
-    """Return human events with the window they occurred in."""
-    newest = windows.newest[1]
-    back = (pl.lit(newest) - pl.col("occurred_at")).dt.total_microseconds()
-    # A window ends at its latest as-of time, which the event precedes.
-    number = (back - 1) // (WINDOW_DAYS * 86_400_000_000)
-    known = pl.col("known_at") < newest
+    """Return human events that were known when the window they occurred in ended.
+
+    What is recorded late is lacking in the newest window yet, so it is left out of the past ones.
+    """
     human = ~pl.col("is_machine").fill_null(value=False)
-    return (
-        dataset.events.filter(known & human & (pl.col("occurred_at") < newest))
-        .with_columns(number=number)
-        .filter(pl.col("number").is_in(_judged(windows)))
-    )
-
-
-def _judged(windows: Windows) -> list[int]:
-    base = windows.first_known
-    # Who is not in the cohort's record cannot be counted per lead.
-    return [0, *range(base, min(base + PAST_WINDOWS, windows.n))]
+    placed = windows.place(dataset.events.filter(human), "occurred_at")
+    return placed.filter(pl.col("known_at") < pl.col("window_end"))
 
 
 def volumes(dataset: Dataset, windows: Windows) -> list[Volume]:
     """Return every event type and channel that is large enough to judge, by name."""
-    judged = _judged(windows)
+    judged = windows.judged
     if len(judged) == 1:
         return []
     events = _of_windows(dataset, windows)
@@ -160,7 +150,7 @@ def unseen(bundle: Bundle, dataset: Dataset, windows: Windows) -> list[Unseen]:
             _per_window(part, windows.n)
             for part in (counts, counts.filter(pl.col(column).is_in(new.implode())))
         )
-        past = [number for number in _judged(windows)[1:] if totals[number]]
+        past = [number for number in windows.judged[1:] if totals[number]]
         shares = [float(news[number] / totals[number]) for number in past]
         n = int(totals[0])
         share = float(news[0] / n) if n else 0.0

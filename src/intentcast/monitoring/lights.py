@@ -1,7 +1,8 @@
 """From figures to lights: green, amber, red, or grey where there is too little to say.
 
 A light is amber where something is off beyond chance, and red where it is off by more than a team
-should tolerate. Its next step is one of: recalibrate, retrain, look at the tracking, wait.
+should tolerate. Its next step is one of: recalibrate, retrain, look at the tracking, look at the
+server, wait.
 """
 
 import math
@@ -16,6 +17,7 @@ from intentcast.monitoring.early import Early
 from intentcast.monitoring.inputs import Unseen, Volume
 from intentcast.monitoring.newcomers import Filling
 from intentcast.monitoring.realized import Quality
+from intentcast.monitoring.served import Served
 
 Light = Literal["green", "grey", "amber", "red"]
 _ORDER: tuple[Light, ...] = ("grey", "green", "amber", "red")
@@ -29,6 +31,7 @@ _AMBER_UNKNOWN, _RED_UNKNOWN = 0.2, 0.5
 _TRACKING = "look at the tracking"
 _RECALIBRATE = "recalibrate"
 _RETRAIN = "retrain"
+_SERVER = "look at the server"
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,29 @@ def delay_signal(delays: Delays, qualities: Sequence[Quality]) -> Signal:
     return Signal(name, "green", f"{said}; {_percent(missing)} are still to come.")
 
 
+def served_signal(found: Served) -> Signal:
+    """Return the light of a server's sampled answers: any that comes out otherwise is red."""
+    name = "Served answers"
+    if not found.n_replayed:
+        said = f"None of {found.n_answers:,} sampled answers is of this bundle."
+        return Signal(name, "grey", said, "wait")
+    if not found.n_different:
+        return Signal(
+            name,
+            "green",
+            f"{found.n_replayed:,} sampled answers come out the same to the bit, by the server's "
+            "path and by the batch's.",
+        )
+    first = found.differences[0]
+    return Signal(
+        name,
+        "red",
+        f"{found.n_different:,} of {found.n_replayed:,} sampled answers come out otherwise now, "
+        f"first {first.field} of request {first.request_id}.",
+        _SERVER,
+    )
+
+
 def next_steps(signals: Sequence[Signal]) -> list[str]:
     """Return what to do, the tracking first: on wrong inputs neither training nor fitting helps."""
     why: Mapping[str, str] = {
@@ -269,6 +295,8 @@ def next_steps(signals: Sequence[Signal]) -> list[str]:
         "does not (`intentcast recalibrate`).",
         _RETRAIN: "Retrain: the order of leads, or how far apart they are, no longer holds "
         "(`intentcast retrain`).",
+        _SERVER: "Look at the server: its answers are not those of the bundle "
+        "(`intentcast replay` names each field).",
     }
     asked = {s.next_step for s in signals if s.light in ("amber", "red")}
     steps = [text for step, text in why.items() if step in asked]

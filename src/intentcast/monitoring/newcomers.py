@@ -6,11 +6,10 @@ past windows, each as they were known at the end of theirs.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import polars as pl
 
-from intentcast.monitoring.windows import PAST_WINDOWS, WINDOW_DAYS, Windows
+from intentcast.monitoring.windows import Windows
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
 
@@ -44,17 +43,8 @@ def fillings(dataset: Dataset, windows: Windows) -> list[Filling]:
     wanted = dataset.config.attributes
     there = {*dataset.leads.columns, *dataset.accounts.columns}
     columns = sorted({*wanted.numeric, *wanted.categorical} & there)
-    base, newest = windows.first_known, windows.newest[1]
-    judged = [0, *range(base, min(base + PAST_WINDOWS, windows.n))]
-    back = (pl.lit(newest) - pl.col("created_at")).dt.total_microseconds()
-    number = (back - 1) // (WINDOW_DAYS * 86_400_000_000)
-    new = (
-        dataset.leads.filter(pl.col("created_at") < newest)
-        .select("lead_id", "account_id", number=number)
-        .filter(pl.col("number").is_in(judged))
-        .with_columns(
-            as_of=pl.lit(newest) - pl.col("number") * timedelta(days=WINDOW_DAYS),
-        )
+    new = windows.place(dataset.leads, "created_at").select(
+        "lead_id", "account_id", "number", as_of="window_end"
     )
     if not columns or new.is_empty():
         return []

@@ -12,6 +12,7 @@ import polars as pl
 
 from intentcast.bundle import Bundle
 from intentcast.errors import RefusedError
+from intentcast.files import plain
 from intentcast.gate import GateSettings
 from intentcast.monitoring.delays import Delays, delay_figures, measure_delays
 from intentcast.monitoring.drift import FeatureDrift, feature_drift
@@ -27,15 +28,18 @@ from intentcast.monitoring.lights import (
     newcomers_signal,
     next_steps,
     quality_signals,
+    served_signal,
     worst,
 )
 from intentcast.monitoring.newcomers import Filling, fillings
 from intentcast.monitoring.realized import Judged, Quality, judged_rows, realized_quality
 from intentcast.monitoring.scored import Told, scores_from_files, scores_since
+from intentcast.monitoring.served import Served, served_again
 from intentcast.monitoring.state import Reopened, group_key, reopened, run_before, run_of
-from intentcast.monitoring.windows import Windows, cut_windows, scoring_times
+from intentcast.monitoring.windows import Windows, cut_windows
 from intentcast.propensity.margins import Floats
-from intentcast.snapshots import known_dataset
+from intentcast.recalibration import learner_cutoff
+from intentcast.snapshots import known_dataset, scoring_times
 from intentcast.sources import Dataset
 
 _INFLUENCE_ROWS = 500
@@ -60,6 +64,7 @@ class Monitored:
         delays: Of recording.
         window: First and last as-of time of the newest window; None without one.
         run: What this run is remembered by.
+        served: Of a server's sampled answers; None where none were given.
     """
 
     bundle: dict[str, str]
@@ -76,6 +81,7 @@ class Monitored:
     delays: Delays
     window: tuple[datetime, datetime] | None
     run: dict[str, Any]
+    served: Served | None = None
 
     @property
     def n_learnt(self) -> int:
@@ -126,21 +132,10 @@ class Monitored:
             ],
             "early": asdict(self.early) if self.early else None,
             "delay": delay_figures(self.delays),
+            "served": asdict(self.served) if self.served else None,
         }
-        plain: dict[str, Any] = _plain(found)
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value
+        written: dict[str, Any] = plain(found)
+        return written
 
 
 def monitor(
@@ -151,6 +146,7 @@ def monitor(
     as_of: datetime,
     scores: Sequence[tuple[str, pl.DataFrame]] = (),
     runs: Sequence[dict[str, Any]] = (),
+    samples: pl.DataFrame | None = None,
     margins: GateSettings | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> Monitored:
@@ -164,6 +160,7 @@ def monitor(
         scores: Files of scores with their names; without any, the bundle is asked what it would
             have told since its data ended.
         runs: Of `state.json`.
+        samples: Answers that a server logged, from `replay.read_log`.
         margins: Of the gate, for level and slope.
         on_progress: Called with what is being done.
 
@@ -175,8 +172,8 @@ def monitor(
     cutoff = min(dataset.data_cutoff, as_of)
     past = replace(known_dataset(dataset, as_of), data_cutoff=cutoff)
     times = scoring_times(past, until=as_of)
-    learnt_until = datetime.fromisoformat(bundle.data_cutoff)
-    windows = cut_windows(past, times, learnt_until=learnt_until)
+    # A recalibration brings no new reference: features are compared with what the learner saw.
+    windows = cut_windows(past, times, learnt_until=learner_cutoff(bundle))
     if windows is None:
         raise RefusedError(
             f"nobody in the cohort in the last 28 days before {as_of:%Y-%m-%d}",
@@ -201,6 +198,7 @@ def monitor(
     early = expected_so_far(bundle, past, own, delays, as_of=as_of)
     qualities = tuple(quality for _, quality in judged)
     mine = [q for q in qualities if q.version == bundle.version]
+    served = None if samples is None else served_again(bundle, samples, on_progress=say)
     flows, news = volumes(past, windows), unseen(bundle, past, windows)
     filled = fillings(past, windows)
     signals = [
@@ -210,6 +208,7 @@ def monitor(
         *_quality_signals(mine, margins or GateSettings()),
         early_signal(early),
         delay_signal(delays, mine),
+        *([served_signal(served)] if served else []),
     ]
     return Monitored(
         bundle={
@@ -231,6 +230,7 @@ def monitor(
         delays=delays,
         window=windows.newest,
         run=run,
+        served=served,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from intentcast.snapshots import Span, as_of_times, build_snapshots, cohort_span
+from intentcast.snapshots import build_snapshots
 from intentcast.sources import Dataset
 
 WINDOW_DAYS = 28
@@ -27,8 +27,8 @@ class Windows:
     Attributes:
         snapshots: `lead_id`, `as_of`, `account_id`.
         number: Each snapshot's window, shape (n,).
-        first_known: The first window that was over when the bundle's data ended: it and all higher
-            ones are from the time that the bundle learnt from.
+        first_known: The first window that was over when the learner's data ended: it and all higher
+            ones are from the time that the learner learnt from.
         n: How many windows there are.
         n_accounts: Per window, shape (n_windows,).
         newest: First and last as-of time of the newest window.
@@ -41,14 +41,32 @@ class Windows:
     n_accounts: NDArray[np.float64]
     newest: tuple[datetime, datetime]
 
+    @property
+    def judged(self) -> list[int]:
+        """The newest window and the latest known ones: who else cannot be counted per lead."""
+        base = self.first_known
+        return [0, *range(base, min(base + PAST_WINDOWS, self.n))]
 
-def scoring_times(dataset: Dataset, *, until: datetime) -> list[datetime]:
-    """Return the cohort's as-of times up to and including `until`, also after `cohort.end`.
+    def place(self, rows: pl.DataFrame, instant: str) -> pl.DataFrame:
+        """Return the rows of judged windows, by when they happened.
 
-    `cohort.end` says where to stop learning; who is scored every week goes on after it.
-    """
-    span = cohort_span(dataset)
-    return as_of_times(Span(span.start, until, is_stated=False), dataset.config.cohort.every_days)
+        Args:
+            rows: Such as events or leads.
+            instant: Their column that says when.
+
+        Returns:
+            Them with `number`, the window, and `window_end`: its latest as-of time, or where that
+            would be, which the instant precedes.
+        """
+        newest = pl.lit(self.newest[1])
+        back = (newest - pl.col(instant)).dt.total_microseconds()
+        number = (back - 1) // (WINDOW_DAYS * 86_400_000_000)
+        return (
+            rows.filter(pl.col(instant) < self.newest[1])
+            .with_columns(number=number)
+            .filter(pl.col("number").is_in(self.judged))
+            .with_columns(window_end=newest - pl.col("number") * timedelta(days=WINDOW_DAYS))
+        )
 
 
 def cut_windows(
@@ -59,7 +77,7 @@ def cut_windows(
     Args:
         dataset: Cut at the instant of monitoring.
         times: As-of times, rising.
-        learnt_until: The bundle's data cut-off.
+        learnt_until: Until when the bundle's learner has learnt.
     """
     if not times:
         return None

@@ -42,7 +42,10 @@ class RetrainOrder:
     promote: bool
 
     def key(self, data: DataFingerprint, code: CodeVersion) -> str:
-        """Return the first 16 hex digits of the SHA-256 of all that a result follows from."""
+        """Return the first 16 hex digits of the SHA-256 of all that a result follows from.
+
+        But for the gate's margins: they decide no bundle, and the gate's own step keeps them.
+        """
         cards = shipped("scorecards", in_checkout="models/scorecards")
         told = {
             "data": data.sha256,
@@ -51,7 +54,6 @@ class RetrainOrder:
             # How many threads there are changes no number.
             "config": self.config.model_dump(mode="json", exclude={"threads"}),
             "handoff": self.handoff.model_dump(mode="json"),
-            "gate": self.gate.model_dump(mode="json"),
             "scorecards": {path.name: file_digest(path) for path in sorted(cards.glob("*.toml"))},
             "accepted_leaks": sorted(self.accepted_leaks),
             "out": str(self.out.resolve()),

@@ -22,7 +22,7 @@ from intentcast.evaluation.survey import survey
 from intentcast.files import json_bytes, write_atomic
 from intentcast.gate import Judgement, judge_bundle, record_judgement
 from intentcast.model_card import bundle_card
-from intentcast.provenance import code_version, file_digest, fingerprint_data
+from intentcast.provenance import DataFingerprint, code_version, file_digest, fingerprint_data
 from intentcast.registry import add_to_run
 from intentcast.retraining.order import RetrainOrder
 from intentcast.retraining.page import render_page
@@ -60,7 +60,7 @@ def retrain(
     key = order.key(data, code)
     steps = Steps(order.report / "state", key, on_progress)
     with steps.alone():
-        work = _Work(order, steps, on_progress, now)
+        work = _Work(order, data, steps, on_progress, now)
         begun = steps.once("begun", lambda: {"created": now.isoformat()})
         found: dict[str, Any] = {
             "created": begun["created"],
@@ -82,9 +82,15 @@ class _Work:
     """What each step does."""
 
     def __init__(
-        self, order: RetrainOrder, steps: Steps, say: Callable[[str], None], now: datetime
+        self,
+        order: RetrainOrder,
+        data: DataFingerprint,
+        steps: Steps,
+        say: Callable[[str], None],
+        now: datetime,
     ) -> None:
-        self._order, self._steps, self._say, self._now = order, steps, say, now
+        self._order, self._data, self._steps = order, data, steps
+        self._say, self._now = say, now
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -117,6 +123,7 @@ class _Work:
             return
         found["gate"] = self._gate(name, bundle, holder=found["champion"])
         if found["gate"] and found["champion"] == bundle.name:
+            # Whom it was compared with, before it had the place itself.
             found["champion"] = found["gate"]["champion"]
 
     def _gate(self, name: str, bundle: Path, *, holder: str | None) -> Result | None:
@@ -128,11 +135,19 @@ class _Work:
         kept = steps.once(
             "gate",
             lambda: self._judge(bundle),
-            is_good=lambda kept: is_champion or kept.get("champion") == holder,
+            is_good=lambda kept: (
+                is_champion
+                or (kept.get("champion") == holder and kept.get("settings") == self._margins)
+            ),
         )
         if "refused" in kept:
-            return kept
-        told = {"bundle": bundle.name, "store": self._store, "take_place": order.promote}
+            return None if is_champion else kept
+        told = {
+            "bundle": bundle.name,
+            "store": self._store,
+            "take_place": order.promote,
+            "judged": hashlib.sha256(json_bytes(kept)).hexdigest(),
+        }
         has_place = is_champion or not (order.promote and kept["passed"])
 
         def record() -> Result:
@@ -176,6 +191,10 @@ class _Work:
         self._steps.once(
             "log", keep, is_good=lambda kept: kept == {"store": self._store, "files": told}
         )
+
+    @property
+    def _margins(self) -> dict[str, Any]:
+        return self._order.gate.model_dump(mode="json")
 
     @property
     def _store(self) -> str:
@@ -238,7 +257,12 @@ class _Work:
         assert order.store is not None
         self._say("registering")
         version = register_bundle(
-            bundle, data=order.folder, config=order.config, store=order.store, may_lead=False
+            bundle,
+            data=order.folder,
+            fingerprint=self._data,
+            config=order.config,
+            store=order.store,
+            may_lead=False,
         )
         return {"store": self._store, "version": version.number, "run_id": version.run_id}
 
@@ -269,13 +293,17 @@ class _Work:
 
     def _judge(self, bundle: Path) -> Result:
         self._say("reading the bundle")
-        return judge_bundle(
-            bundle,
-            load_bundle(bundle),
-            self._dataset,
-            settings=self._order.gate,
-            on_progress=self._say,
-        ).to_json()
+        try:
+            judgement = judge_bundle(
+                bundle,
+                load_bundle(bundle),
+                self._dataset,
+                settings=self._order.gate,
+                on_progress=self._say,
+            )
+        except RefusedError as error:
+            return {"refused": refusal(error), "settings": self._margins}
+        return {**judgement.to_json(), "settings": self._margins}
 
 
 def backtest_figures(report: dict[str, Any]) -> dict[str, Any]:
