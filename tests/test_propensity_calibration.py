@@ -412,7 +412,7 @@ def test_the_level_moves_more_the_older_the_slice():
 
 
 def test_a_bundle_from_before_the_band_has_its_interval_still():
-    calibrator = fit(2, 2500, a=-1.0, b=0.7)
+    calibrator = fit(2, 2500, a=-1.0, b=0.4)
     raw = calibrator.to_json()
     del raw["drift"]
     old = Calibrator.from_json(raw | {"grid": [], "below": [], "above": []})

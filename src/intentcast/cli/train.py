@@ -33,7 +33,7 @@ HELP = (
     "Learn from a data set and write a bundle: features, learner, calibration, tiers.\n\n"
     "Uses what was known before --as-of and nothing later. The learner (a scorecard's points, "
     "logistic regression, a LightGBM hazard model, or the mean of the last two) is that mean, "
-    "unless one alone is better by over one standard error on later slices; calibration is kept "
+    "unless one alone is better by over two standard errors on later slices; calibration is kept "
     "only if it helps there. "
     "Each training is an MLflow run (SQLite): settings, fingerprints of data and code, metrics, "
     "model card, bundle, and the model for `mlflow models serve`. The first of its name is "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.propensity.calibrated import BETA, KNOTS, LINE, Map, calibrated, mapped
+from intentcast.propensity.choice import CLEARLY
 from intentcast.propensity.intervals import isotonic_band
 from intentcast.propensity.isotonic import centred_isotonic
 from intentcast.propensity.logit_maps import (
@@ -210,7 +211,7 @@ def fit_calibrator(
     centred isotonic regression from `isotonic_from` converting accounts on. Each is fitted on the
     slice's earlier as-of times and judged by log loss on its later ones (on half of the accounts
     and judged on the others where there is one as-of time only). The simplest whose loss there is
-    within one standard error of the least, clustered by account, is refitted on the whole slice,
+    within two standard errors of the least, clustered by account, is refitted on the whole slice,
     and slopes of a smooth map are drawn towards 1 (`logit_maps.drawn_to_one`).
 
     Args:
@@ -324,7 +325,7 @@ def _clearly_best(
     clusters: NDArray[np.int64],
     times: NDArray[np.int64],
 ) -> Kind:
-    """Return the simplest map within one standard error of the best on the later half."""
+    """Return the simplest map within two standard errors of the best on the later half."""
     distinct = np.unique(times)
     has_times = len(distinct) > 1
     earlier = times < distinct[len(distinct) // 2] if has_times else clusters % 2 == 0
@@ -339,6 +340,6 @@ def _clearly_best(
     _, group = np.unique(clusters[~earlier], return_inverse=True)
     for kind in candidates:
         gains = np.bincount(group, weights=loss[kind] - loss[best])
-        if float(gains.sum()) <= float(np.sqrt((gains * gains).sum())):
+        if float(gains.sum()) <= CLEARLY * float(np.sqrt((gains * gains).sum())):
             return kind
     return best
