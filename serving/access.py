@@ -4,6 +4,7 @@ import math
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.admission import PREDICTIONS
 from serving.keys import Key
 from serving.notes import notes_of_request
 from serving.problems import (
@@ -15,10 +16,10 @@ from serving.problems import (
     ProblemError,
     respond,
 )
+from serving.rates import Tab
 from serving.state import ServerState
 
 RELOAD = "/v1/model:reload"
-_PREDICTIONS = "/v1/predictions"
 # What a load balancer and a code generator ask; it tells nothing of leads or the model.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json"})
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -44,20 +45,22 @@ class Access:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        is_prediction = path.startswith(_PREDICTIONS)
+        is_prediction = path.startswith(PREDICTIONS)
         try:
             key = self._key(scope, path, is_prediction=is_prediction)
-            name = key.name if key else _EVERYONE
             notes = notes_of_request()
             notes.key = key.name if key else None
-            if is_prediction:
-                self._admit(name, key)
+            tab = self._admitted(key) if is_prediction else None
         except ProblemError as error:
             await respond(error.problem, error.headers)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
-        if is_prediction and notes.n_leads > 1:
-            self._state.rates.charge(name, notes.n_leads - 1)
+        # Who answers for long charges what it has answered meanwhile.
+        scope.setdefault("state", {})["tab"] = tab
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if tab:
+                tab.charge(notes.n_leads)
 
     def _key(self, scope: Scope, path: str, *, is_prediction: bool) -> Key | None:
         keyring = self._state.keyring
@@ -74,15 +77,17 @@ class Access:
             raise ProblemError(OUT_OF_SCOPE, f"this key lacks the scope '{needed}'")
         return key
 
-    def _admit(self, name: str, key: Key | None) -> None:
+    def _admitted(self, key: Key | None) -> Tab | None:
         rate = (key.leads_per_second if key else None) or self._state.settings.leads_per_second
         if rate is None:
-            return
+            return None
         burst = (key.burst if key else None) or max(1.0, rate * _BURST_SECONDS)
-        seconds = self._state.rates.admit(name, rate=rate, burst=burst)
+        tab = Tab(self._state.rates, key.name if key else _EVERYONE, rate=rate, burst=burst)
+        seconds = tab.admit()
         if seconds > 0:
             headers = {"Retry-After": str(math.ceil(seconds))}
             raise ProblemError(TOO_MANY, f"at most {rate:g} leads per second", headers=headers)
+        return tab
 
 
 def _given(scope: Scope) -> bytes:

@@ -100,7 +100,7 @@ def create_app(
         streamed=frozenset({predictions.STREAM}),
         load=state.load,
     )
-    app.add_middleware(Admission, load=state.load)
+    app.add_middleware(Admission, load=state.load, streamed=frozenset({predictions.STREAM}))
     app.add_middleware(Access, state=state)
     app.add_middleware(RequestLog, state=state)
     return app

@@ -96,7 +96,10 @@ class GuardedProtocol(H11Protocol):
             self.transport.close()
 
     def _end(self, kind: Kind, detail: str, headers: list[tuple[bytes, bytes]]) -> None:
-        """Answer with a problem and close."""
+        """Answer with a problem and close; where there is an answer already, close."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         body = ProblemError(kind, detail).problem.model_dump_json().encode()
         headers = [
             *headers,

@@ -4,9 +4,11 @@
 compared with the checksums of the bundle that was loaded, synced and renamed into place.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -18,7 +20,9 @@ from intentcast.files import json_bytes, write_atomic
 from serving.places import digest_of
 
 _POINTER = "last-good.json"
-_WRITING = ".writing-"
+_WRITING = ".keeping-"
+_DIGITS = 12
+_NAME = re.compile(rf".+-([0-9a-f]{{{_DIGITS}}})")
 _KEPT = 2
 # Another process may be about to name what nothing names yet.
 _STALE_SECONDS = 3600.0
@@ -40,7 +44,7 @@ class KeptBundles:
         Raises:
             InputError: If the place cannot be written to, or the source has changed meanwhile.
         """
-        name = f"{bundle.name}-{bundle.version}-{bundle.sha256[:12]}"
+        name = f"{bundle.name}-{bundle.version}-{bundle.sha256[:_DIGITS]}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if not _is_whole(self._folder / name, bundle):
@@ -93,10 +97,20 @@ class KeptBundles:
 
     def _prune(self, named: list[str]) -> None:
         for path in self._folder.iterdir():
-            if path.name == _POINTER or path.name in named:
+            if path.name in named or not _is_copy(path):
                 continue
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+            # Another process may be removing it too.
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_copy(folder: Path) -> bool:
+    """Return whether a server made a folder: the place may hold somebody's own."""
+    if folder.name.startswith(_WRITING):
+        return True
+    found = _NAME.fullmatch(folder.name)
+    return found is not None and (digest_of(folder) or "").startswith(found[1])
 
 
 def _expected(file: str, bundle: Bundle) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from intentcast.bundle import Bundle
+from serving.access import RELOAD
 from serving.answers import HorizonModelOut, ModelOut, Status, TiersOut
 from serving.loading import load
 from serving.metrics import CONTENT_TYPE
@@ -64,7 +65,7 @@ async def model(bundle: Loaded) -> ModelOut:
 
 
 @router.post(
-    "/v1/model:reload",
+    RELOAD,
     operation_id="reload_model",
     tags=["model"],
     summary="Load the bundle folder again",

@@ -150,8 +150,9 @@ class DrainingServer(uvicorn.Server):
             server.close()
         waiting: list[socket.socket] = []
         for door in doors:
-            with door, contextlib.suppress(BlockingIOError):
+            with door, contextlib.suppress(OSError):
                 door.settimeout(0)
+                # Until there is nobody, or no room for one more; those who came are served then.
                 # No more than the system lets wait. Nobody is answered in between: who is comes
                 # back at once, and would keep a door open that closes when nobody is left.
                 for _ in range(self.config.backlog):

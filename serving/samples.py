@@ -38,6 +38,7 @@ _PATTERN = "sample-*.parquet"
 _MOST_WAITING = 200
 _ROWS = 200
 _SECONDS = 5.0
+_ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -124,32 +125,55 @@ class Samples:
                 self._write(rows)
 
     def _write(self, rows: list[_Sampled]) -> None:
+        # Samples are for later: nothing that goes wrong with them may stop the server.
         try:
-            self._settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._written += 1
-            stamp = f"{self._now():%Y%m%dT%H%M%S}"
-            name = f"sample-{stamp}-{os.getpid()}-{self._written}.parquet"
-            writing = self._settings.folder / f".{name}"
+            self._save(rows)
+        except Exception as error:
+            self._on_error(type(error).__name__)
+            for _ in rows:
+                self._on_drop()
+            return
+        try:
+            self._prune()
+        except Exception as error:
+            self._on_error(type(error).__name__)
+
+    def _save(self, rows: list[_Sampled]) -> None:
+        self._settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._written += 1
+        stamp = f"{self._now():%Y%m%dT%H%M%S}"
+        name = f"sample-{stamp}-{os.getpid()}-{self._written}.parquet"
+        writing = self._settings.folder / f".{name}"
+        try:
             # Made before it is filled, so that nobody else can read it at any time.
             writing.touch(mode=0o600)
             _frame(rows).write_parquet(writing)
             writing.rename(self._settings.folder / name)
-            self._prune()
-        except Exception as error:
-            # Samples are for later: nothing that goes wrong with them may stop the server.
-            self._on_error(type(error).__name__)
-            for _ in rows:
-                self._on_drop()
+        finally:
+            writing.unlink(missing_ok=True)
 
     def _prune(self) -> None:
-        oldest = (self._now() - timedelta(days=self._settings.days)).timestamp()
-        found = sorted(self._settings.folder.glob(_PATTERN), key=lambda path: path.name)
-        sizes = {path: path.stat() for path in found}
+        now, folder = self._now(), self._settings.folder
+        oldest = (now - timedelta(days=self._settings.days)).timestamp()
+        abandoned = (now - timedelta(seconds=_ABANDONED_SECONDS)).timestamp()
+        sizes = {path: stat for path in folder.glob(_PATTERN) if (stat := _stat(path))}
+        # Of a process that was killed as it wrote; what is being written now is left alone.
+        for path in folder.glob(f".{_PATTERN}"):
+            if (stat := _stat(path)) and stat.st_mtime < abandoned:
+                sizes[path] = stat
         total = sum(stat.st_size for stat in sizes.values())
-        for path, stat in sizes.items():
-            if stat.st_mtime < oldest or total > self._settings.max_bytes:
+        for path in sorted(sizes, key=lambda path: path.name.lstrip(".")):
+            if sizes[path].st_mtime < oldest or total > self._settings.max_bytes:
                 path.unlink(missing_ok=True)
-                total -= stat.st_size
+                total -= sizes[path].st_size
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return what is known of a file, or None if another worker has removed it meanwhile."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _frame(rows: list[_Sampled]) -> pl.DataFrame:

@@ -91,6 +91,20 @@ class Settings(BaseSettings):
         default=256 * _MIB, ge=1, description="Most bytes of samples; the oldest go first"
     )
 
+    @field_validator("bundle", "policy", "bundles", "keep", "sample_to", "model", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        # An empty path would be the working directory.
+        return None if value == "" else value
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _keys_are_not_empty(cls, value: object) -> object:
+        # Whoever sets it wants keys: to serve without any must be said in so many words.
+        if value == "":
+            raise ValueError("is empty")
+        return value
+
     @field_validator("admin_key", "log_salt")
     @classmethod
     def _blank_is_absent(cls, key: SecretStr | None) -> SecretStr | None:

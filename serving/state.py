@@ -89,5 +89,4 @@ def assert_ready(state: ServerState) -> None:
     """
     if state.is_draining:
         raise ProblemError(NOT_READY, "the server is stopping", headers=_RETRY)
-    if state.model.bundle is None:
-        raise ProblemError(NOT_READY, "no model is loaded", headers=_RETRY)
+    loaded_bundle(state)

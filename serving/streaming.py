@@ -2,7 +2,8 @@
 
 Each line is a request of `POST /v1/predictions`, its answer the line in the same place, or
 `{"error": …}`. What is held is a block of lines, so memory does not grow with the stream. A sender
-has to read while it sends: once answers are not taken, no more lines are.
+has to read while it sends: once answers are not taken, no more lines are. A key with a rate pays
+for each block as it is answered, and the next one waits until that is paid.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from intentcast.bundle import Bundle
 from serving.items import context_of, error_of, read_item, score_items
+from serving.notes import notes_of_request
 from serving.problems import SLOW_BODY, TOO_LARGE, ProblemError
-from serving.reading import read_body
+from serving.rates import Tab
 from serving.state import ServerState
 
 NDJSON: Final = "application/x-ndjson"
@@ -87,14 +89,14 @@ class AnswerStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until the request ends, its sender is gone, or its lines stop coming."""
-        del scope
+        tab: Tab | None = scope["state"].get("tab")
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         lines, is_over = _Lines(self._state.settings.max_body_bytes), False
         try:
             while not is_over:
                 is_over = await self._read(lines, receive)
-                await self._answer(lines, send)
+                await self._answer(lines, send, tab)
         except TimeoutError:
             await send({"type": "http.response.body", "body": self._slow(), "more_body": True})
         except ClientDisconnect:
@@ -105,15 +107,16 @@ class AnswerStream(Response):
         """Read some lines, as many as come at once, and return whether they were the last.
 
         Raises:
-            TimeoutError: If nothing comes.
+            TimeoutError: If no whole line comes in time, however it drips.
             ClientDisconnect: If the sender is gone.
         """
-        n_bytes = 0
-        while len(lines.whole) < _MOST_LINES and n_bytes < _MOST_BYTES:
+        n_bytes, now = 0, asyncio.get_running_loop().time
+        deadline = now() + self._state.settings.body_seconds
+        while not lines.whole or (len(lines.whole) < _MOST_LINES and n_bytes < _MOST_BYTES):
             # Whoever sends one line and waits for its answer gets it; a fast sender fills a block.
-            patience = _TOGETHER_SECONDS if lines.whole else self._state.settings.body_seconds
+            until = min(deadline, now() + _TOGETHER_SECONDS) if lines.whole else deadline
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
                 if lines.whole:
@@ -129,10 +132,15 @@ class AnswerStream(Response):
                 return True
         return False
 
-    async def _answer(self, lines: _Lines, send: Send) -> None:
+    async def _answer(self, lines: _Lines, send: Send, tab: Tab | None) -> None:
+        most = min(_MOST_LINES, int(tab.burst)) if tab else _MOST_LINES
         while lines.whole:
-            some, lines.whole = lines.whole[:_MOST_LINES], lines.whole[_MOST_LINES:]
+            while tab and (seconds := tab.debt()):
+                await asyncio.sleep(seconds)
+            some, lines.whole = lines.whole[:most], lines.whole[most:]
             body = await run_in_threadpool(self._scored, some)
+            if tab:
+                tab.charge(notes_of_request().n_leads)
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
     def _scored(self, lines: list[bytes | None]) -> bytes:
@@ -143,23 +151,13 @@ class AnswerStream(Response):
                 if line is None:
                     most = self._state.settings.max_body_bytes
                     raise ProblemError(TOO_LARGE, f"a line may have at most {most:,} bytes")
-                sent = read_body(line)
+                items.append(read_item(self._state, line, context, self._request_id))
             except ProblemError as error:
                 items.append(error_of(self._state, error, self._request_id))
-                continue
-            items.append(
-                read_item(
-                    self._state,
-                    sent.value,
-                    context,
-                    is_exact=sent.is_exact,
-                    request_id=self._request_id,
-                )
-            )
         score_items(self._state, self._bundle, items, self._request_id)
         return b"".join(to_json(item) + b"\n" for item in items)
 
     def _slow(self) -> bytes:
         most = self._state.settings.body_seconds
-        problem = ProblemError(SLOW_BODY, f"no more lines arrived within {most:g} seconds")
+        problem = ProblemError(SLOW_BODY, f"no whole line arrived within {most:g} seconds")
         return to_json(error_of(self._state, problem, self._request_id)) + b"\n"

@@ -24,6 +24,7 @@ from serving.run import listening, serve
 from serving.settings import Settings
 
 LISTENER = "INTENTCAST_LISTENER_FD"
+_SUPERVISOR = "INTENTCAST_SUPERVISOR_PID"
 _LOOK_SECONDS = 0.1
 # A worker that lives shorter than this has something wrong that starting it again will not mend.
 _SHORT_LIFE = 10.0
@@ -50,7 +51,9 @@ def serve_as_worker(settings: Settings, listener_fd: int) -> None:
     Raises:
         InputError: If the keys cannot be read.
     """
-    serve(settings, socket.socket(fileno=listener_fd), parent=os.getppid())
+    # Told, not asked of the system: the supervisor may be gone already.
+    parent = int(os.environ.pop(_SUPERVISOR))
+    serve(settings, socket.socket(fileno=listener_fd), parent=parent)
 
 
 class _Supervisor:
@@ -58,14 +61,20 @@ class _Supervisor:
         self._settings, self._listener, self._shared = settings, listener, shared
         self._workers: dict[subprocess.Popen[bytes], float] = {}
         self._short_lives = 0
-        self._is_stopping = False
+        self._n_orders = self._n_passed_on = 0
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._n_orders > 0
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+            signal.signal(number, self._hear)
         while len(self._workers) < self._settings.workers and not self._is_stopping:
             self._start_one()
         while self._workers:
+            if self._n_passed_on < self._n_orders:
+                self._pass_on()
             time.sleep(_LOOK_SECONDS)
             for worker in [worker for worker in self._workers if worker.poll() is not None]:
                 started = self._workers.pop(worker)
@@ -91,16 +100,26 @@ class _Supervisor:
         }
         worker = subprocess.Popen(
             [sys.executable, "-m", "serving"],
-            env={**os.environ, **environment, SHARED: str(self._shared), LISTENER: str(fd)},
+            env={
+                **os.environ,
+                **environment,
+                SHARED: str(self._shared),
+                LISTENER: str(fd),
+                _SUPERVISOR: str(os.getpid()),
+            },
             pass_fds=[fd],
             # Ctrl+C reaches the supervisor alone, which passes it on once.
             start_new_session=True,
         )
         self._workers[worker] = time.monotonic()
 
-    def _stop(self, sig: int, frame: FrameType | None) -> None:
+    def _hear(self, sig: int, frame: FrameType | None) -> None:
+        # No more than that: it may interrupt the start of a worker.
         del sig, frame
-        self._is_stopping = True
+        self._n_orders += 1
+
+    def _pass_on(self) -> None:
+        self._n_passed_on = self._n_orders
         # What the system accepts from now on is for the workers alone: they close the socket last.
         self._listener.close()
         for worker in self._workers:

@@ -1,6 +1,8 @@
 """Small data sets, written to real files and read as anyone's would be."""
 
+import os
 import random
+import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from intentcast.contracts import REQUIRED_COLUMNS
 from intentcast.sources import load_dataset
+from tests.shared_place import VARIABLE
 
 settings.register_profile(
     "house",
@@ -21,6 +24,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+
+def pytest_configure(config):
+    """Name the place that all processes of this run share."""
+    if not hasattr(config, "workerinput"):
+        os.environ[VARIABLE] = tempfile.mkdtemp(prefix="intentcast-tests-")
+
+
+def pytest_unconfigure(config):
+    """Remove it: the workers have ended."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(VARIABLE, ""), ignore_errors=True)
+
 
 DAY = timedelta(days=1)
 LEADS = [

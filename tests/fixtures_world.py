@@ -1,23 +1,25 @@
-"""One small simulated world, learnt from once per test process; tests only read what is here."""
+"""One small simulated world, learnt from once; tests only read what is here.
 
-import atexit
+What can be written to files is made once for all processes of a test run.
+"""
+
 import functools
 import shutil
-import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from intentcast.config import (
     BoosterSettings,
     FeatureSettings,
+    HazardSettings,
     LearnerConfig,
     LogisticSettings,
     read_settings,
 )
-from intentcast.evaluation.backtest import run_backtest
+from intentcast.evaluation.backtest import BacktestResult, FoldModel, run_backtest
 from intentcast.handoff import HandoffSettings
 from intentcast.packaging import package
 from intentcast.propensity import CONTENDERS
@@ -28,11 +30,13 @@ from intentcast.simulation import simulate, write_world
 from intentcast.snapshots import as_of_times, cohort_span, snapshots_at
 from intentcast.sources import load_dataset
 from intentcast.training import fit_model
+from tests.shared_place import once, place
 
 CONFIG = LearnerConfig(
     max_rows=4000,
     features=FeatureSettings(half_lives_days=(7, 30), windows_days=(7, 14, 30), clustered_themes=4),
     booster=BoosterSettings(rounds=40),
+    hazard=HazardSettings(rounds=(20, 40)),
     logistic=LogisticSettings(inverse_penalties=(0.003, 0.03)),
 )
 CONFIG_TOML = """\
@@ -43,27 +47,20 @@ windows_days = [7, 14, 30]
 clustered_themes = 4
 [booster]
 rounds = 40
+[hazard]
+rounds = [20, 40]
 [logistic]
 inverse_penalties = [0.003, 0.03]
 """
+STEPS = ("logistic", "lightgbm", "hazard", "blend")
 EVERY_DAYS = 14
 HORIZONS = (30, 90)
 CREATED = datetime(2026, 1, 2, 9, tzinfo=UTC)
 AS_OF = datetime(2025, 12, 15, tzinfo=UTC)
+__all__ = ["place"]  # many tests import it from here
 
 
-@functools.cache
-def place():
-    """A folder for this process alone, removed when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="intentcast-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-@functools.cache
-def world_folder():
-    """The small world as a data set folder: 1,200 leads, two horizons, two folds."""
-    folder = place() / "small"
+def _write_world(folder):
     write_world(simulate(n_leads=1200, seed=3, name="small"), folder)
     toml = folder / "dataset.toml"
     text = toml.read_text(encoding="utf-8")
@@ -75,7 +72,12 @@ def world_folder():
         assert old in text
         text = text.replace(old, new)
     toml.write_text(text, encoding="utf-8")
-    return folder
+
+
+@functools.cache
+def world_folder():
+    """The small world as a data set folder: 1,200 leads, two horizons, two folds."""
+    return once("small", _write_world)
 
 
 @functools.cache
@@ -111,24 +113,37 @@ def handoff_settings():
     )
 
 
-def pack(model, out, *, created=CREATED):
-    """Write a bundle of the small world."""
-    return package(
-        model,
-        world(),
-        handoff=handoff_settings(),
-        scorecard=dataset_scorecards(world())[0],
-        metrics={"n_snapshots": model.n_snapshots},
-        created=created,
-        out=out,
-        settings=CONFIG,
-    )
+@functools.cache
+def scorecard_file():
+    return dataset_scorecards(world())[0]
+
+
+def pack(model, out, *, created=CREATED, **chosen):
+    """Write a bundle of the small world; `chosen` is of `package`, instead of what is usual."""
+    usual = {"scorecard": scorecard_file(), "metrics": {"n_snapshots": model.n_snapshots}}
+    settings = {"handoff": handoff_settings(), "settings": CONFIG, **usual, **chosen}
+    return package(model, world(), created=created, out=out, **settings)
+
+
+def _pack_all(folder):
+    for step in STEPS:
+        pack(trained_as(step), folder / step)
+    # Two versions beside each other, as a server has them.
+    for step in ("lightgbm", "logistic"):
+        pack(trained_as(step), folder / "versions", metrics={})
+
+
+@functools.cache
+def bundles_folder():
+    """A folder for each step with its bundle, and `versions` with a boosted and a logistic one."""
+    return once("bundles", _pack_all)
 
 
 @functools.cache
 def bundle_folder(step):
     """A bundle of each step; never written to."""
-    return pack(trained_as(step), place() / f"bundles-{step}")
+    (folder,) = (bundles_folder() / step).iterdir()
+    return folder
 
 
 @functools.cache
@@ -147,9 +162,31 @@ def scorecards():
     return [read_scorecard(path) for path in dataset_scorecards(world())]
 
 
+_FOLDS = TypeAdapter(list[FoldModel])
+
+
+def _backtest(folder):
+    result = run_backtest(world(), config=CONFIG, scorecards=scorecards())
+    result.predictions.write_parquet(folder / "predictions.parquet")
+    result.snapshots.write_parquet(folder / "snapshots.parquet")
+    (folder / "folds.json").write_bytes(_FOLDS.dump_json(result.folds))
+    assert _read_backtest(folder).folds == result.folds
+
+
+def _read_backtest(folder):
+    return BacktestResult(
+        dataset=world(),
+        predictions=pl.read_parquet(folder / "predictions.parquet"),
+        snapshots=pl.read_parquet(folder / "snapshots.parquet"),
+        folds=_FOLDS.validate_json((folder / "folds.json").read_bytes()),
+        scorecards=scorecards(),
+    )
+
+
 @functools.cache
 def backtested():
-    return run_backtest(world(), config=CONFIG, scorecards=scorecards())
+    """What the backtest of the small world found."""
+    return _read_backtest(once("backtest", _backtest))
 
 
 def shuffled_copy(out, *, seed):

@@ -33,6 +33,11 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
+    def n_threads(self):
+        """Return how many threads the process has now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"Threads:\s+(\d+)", status)[1])
+
     def wait_until(self, is_so, seconds=PATIENCE):
         """Wait until a question to the server is answered with yes."""
         deadline = time.monotonic() + seconds
@@ -100,7 +105,8 @@ def running(bundle, tmp_path, **settings):
         process = subprocess.Popen(
             [sys.executable, "-m", "serving"],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            # What a server that is killed leaves behind goes with the test's folder.
+            env={**os.environ, "TMPDIR": str(tmp_path), **environment},
             stdout=stream,
             stderr=subprocess.STDOUT,
         )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from intentcast.champions import Reign, crown
 
-NAME = "sample"
+NAME = "small"
 SCORE, ADMIN = "ic_key-to-score", "ic_key-to-administer"
 
 

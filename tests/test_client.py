@@ -107,18 +107,31 @@ def test_fields_that_a_newer_server_adds_do_no_harm(answer):
 
 
 def test_a_batch_keeps_its_order_and_gives_errors_in_their_place(client, script, answer):
-    script.told.append((200, {}, [answer, {"error": {**INVALID, "status": 422}}, answer]))
+    invalid = {"error": {**INVALID, "status": 422}}
+    script.told.append((200, {"X-Request-ID": "abc"}, [answer, invalid, answer]))
     first, second, third = client.predict_batch([request(), {}, request()])
     assert first == third
     assert isinstance(second, RequestRefusedError)
     assert second.wrong_fields == {"lead.lead_id": "is required"}
+    assert second.request_id == "abc"
+
+
+def test_an_item_that_the_server_failed_at_is_its_failure_not_the_request_s(client, script, answer):
+    failed = {"type": "urn:intentcast:problem:unexpected", "status": 500, "request_id": "r1"}
+    script.told.append((200, {}, [{"error": {**failed, "detail": "an unexpected error"}}, answer]))
+    first, second = client.predict_batch([request(), request()])
+    assert isinstance(first, UnavailableError)
+    assert (first.status, first.request_id) == (500, "r1")
+    assert "an unexpected error" in str(first)
+    assert isinstance(second, Prediction)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_what_says_when_to_ask_again_is_asked_again_then(client, script, answer, status):
     script.told += [(status, {"Retry-After": "2"}, PROBLEM)] * 2 + [(200, {}, answer)]
     assert client.predict(request()).tier == answer["tier"]
-    assert client.pauses == [2.0, 2.0]
+    for pause, more in zip(client.pauses, (0.1, 0.2), strict=True):
+        assert 2.0 + more / 2 <= pause <= 2.0 + more
     assert len(script.seen) == 3
 
 
@@ -132,10 +145,34 @@ def test_a_date_will_do_and_nonsense_is_as_if_nothing_were_said(client, script, 
         (200, {}, answer),
     ]
     client.predict(request())
-    assert 1.5 < client.pauses[0] <= 3
+    assert 1.5 < client.pauses[0] <= 3.1
     # Doubling from a tenth of a second, each somewhere in its upper half.
     for pause, most in zip(client.pauses[1:], (0.2, 0.4, 0.8), strict=True):
         assert most / 2 <= pause <= most
+
+
+def test_what_says_to_ask_again_at_once_is_not_asked_without_end(client, script, answer):
+    script.told += [(503, {"Retry-After": "0"}, PROBLEM)] * 3 + [(200, {}, answer)]
+    client.predict(request())
+    for pause, most in zip(client.pauses, (0.1, 0.2, 0.4), strict=True):
+        assert most / 2 <= pause <= most
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b"<html>hello</html>"), (200, b""), (200, {}), (200, [1]), (200, b"1"), (200, b"\xff"),
+     (204, b""), (302, b"<html>elsewhere</html>"), (201, {})],
+)  # fmt: skip
+def test_what_no_server_of_ours_says_is_a_typed_error(client, script, status, body):
+    asked = [lambda: client.predict(request()), lambda: client.predict_batch([request()])]
+    if body != {}:
+        asked.append(client.model)
+    for ask in asked:
+        script.told.append((status, {"X-Request-ID": "abc"}, body))
+        with pytest.raises(UnavailableError, match=f"{status}: not what") as failed:
+            ask()
+        assert (failed.value.status, failed.value.request_id) == (status, "abc")
+    assert len(script.seen) == len(asked)
 
 
 def test_beyond_its_patience_it_gives_up_at_once(client, script):
@@ -194,7 +231,10 @@ def test_other_errors_are_typed_and_not_tried_again(client, script, status, kind
         assert refused.value.request_id == "abc"
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1:8080", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "127.0.0.1:8080", "ftp://x", "http://", "http://h:99999", "http://h:port", "http://[::1"],
+)
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(InputError, match="the address"):
         Client(address)

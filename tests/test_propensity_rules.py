@@ -25,9 +25,14 @@ def card():
     return read_scorecard(dataset_scorecards(world())[0])
 
 
+@functools.cache
+def by_the_rules():
+    return fit(scorecard=card())
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    return load_bundle(pack(fit(scorecard=card()), tmp_path_factory.mktemp("rules")))
+    return load_bundle(pack(by_the_rules(), tmp_path_factory.mktemp("rules")))
 
 
 def test_without_a_scorecard_it_is_refused_as_before():
@@ -38,7 +43,7 @@ def test_without_a_scorecard_it_is_refused_as_before():
 def test_the_bundle_says_that_it_is_the_rules(bundle):
     places = bundle.manifest["models"]
     assert places == {str(d): {"step": "rules", "file": "points.json"} for d in HORIZONS}
-    assert "logistic needs about" in fit(scorecard=card()).fitted[90].reason
+    assert "logistic needs about" in by_the_rules().fitted[90].reason
 
 
 def test_more_points_give_a_greater_probability_and_rise_with_the_horizon(bundle):
@@ -60,17 +65,6 @@ def test_an_answer_has_no_reasons_but_the_ledger(bundle):
 
 
 def test_rules_without_their_scorecard_are_refused(tmp_path):
-    from intentcast.packaging import package
-    from tests.fixtures_world import CREATED, handoff_settings
-
-    folder = package(
-        fit(scorecard=card()),
-        world(),
-        handoff=handoff_settings(),
-        scorecard=None,
-        metrics={},
-        created=CREATED,
-        out=tmp_path,
-    )
+    folder = pack(by_the_rules(), tmp_path, scorecard=None)
     with pytest.raises(BundleError, match=r"points\.json without a scorecard\.toml"):
         load_bundle(folder)

@@ -13,7 +13,6 @@ from intentcast.config import SourceDelay
 from intentcast.errors import RefusedError
 from intentcast.files import json_bytes
 from intentcast.model_card import bundle_card
-from intentcast.packaging import package
 from intentcast.propensity import Calibrator
 from intentcast.propensity.calibration import fit_calibrator
 from intentcast.propensity.margins import sigmoid
@@ -24,14 +23,13 @@ from intentcast.recalibration import (
     recalibrate,
     write_recalibrated,
 )
-from intentcast.scorecards import dataset_scorecards
 from intentcast.scoring import load_bundle, score
 from intentcast.tiers import TierPolicy
 from intentcast.training import fit_model
 from tests.fixtures_world import (
     CONFIG,
     CREATED,
-    handoff_settings,
+    pack,
     place,
     world,
     world_snapshots,
@@ -45,16 +43,7 @@ def old_bundle():
     data = world()
     known_by = data.data_cutoff - timedelta(days=300)
     model = fit_model(data, times=world_times(), known_by=known_by, config=CONFIG)
-    folder = package(
-        model,
-        data,
-        handoff=handoff_settings(),
-        scorecard=dataset_scorecards(data)[0],
-        metrics={},
-        created=CREATED,
-        out=place() / "old",
-        settings=CONFIG,
-    )
+    folder = pack(model, place() / "old", metrics={})
     return folder, load_bundle(folder)
 
 
@@ -103,16 +92,25 @@ def test_only_what_the_learner_had_not_seen_and_what_had_matured_is_used():
         assert part.n_judged < part.n
 
 
-def test_the_new_bundle_has_the_same_learner_and_its_own_golden_rows():
+def test_the_new_bundle_has_the_same_learner_and_its_own_golden_rows(tmp_path):
     folder, bundle = old_bundle()
-    loaded = load_bundle(rewritten())
+    higher = {
+        days: replace(part, calibrator=replace(part.calibrator, kind="level", intercept=0.5))
+        for days, part in recalibrated().items()
+    }
+    known_by = world().data_cutoff
+    written = write_recalibrated(
+        bundle, folder, higher, known_by=known_by, created=CREATED, out=tmp_path
+    )
+    loaded = load_bundle(written)
     for name in ("features.json", "themes.npz", "handoff.json"):
-        assert (rewritten() / name).read_bytes() == (folder / name).read_bytes()
+        assert (written / name).read_bytes() == (folder / name).read_bytes()
     for days, model in loaded.models.items():
         assert model.step == bundle.models[days].step
-        assert model.calibrator.to_json() == recalibrated()[days].calibrator.to_json()
-    assert loaded.golden != bundle.golden
+        assert model.calibrator.to_json() == higher[days].calibrator.to_json()
     assert loaded.golden[0]["request"] == bundle.golden[0]["request"]
+    for new, old in zip(loaded.golden, bundle.golden, strict=True):
+        assert all(np.array(new["probabilities"]) > np.array(old["probabilities"]))
 
 
 def test_the_manifest_says_what_was_done():

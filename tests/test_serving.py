@@ -258,7 +258,7 @@ def test_the_model_describes_itself(client, world):
     tiers = bundle.tiers.to_json()
     del tiers["policy"]
     assert client.get("/v1/model").json() == {
-        "name": "sample",
+        "name": "small",
         "version": "2026-01-02.1",
         "sha256": bundle.sha256,
         "created": bundle.created,

@@ -1,8 +1,11 @@
 """Keys, scopes, rates and the address that may be listened on."""
 
+import asyncio
 import hashlib
 import io
 import json
+import re
+import time
 import tomllib
 
 import pytest
@@ -10,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intentcast.errors import InputError
+from serving.admission import Admission, Load
 from serving.keys import Key, Keyring, new_entry, read_keys
 from serving.keys import main as make_key
-from serving.rates import RateLimit
+from serving.observations import log_id_of
+from serving.rates import RateLimit, Tab
 from serving.settings import Settings, is_loopback, refuse_open
 from tests.serving_registry import ADMIN, SCORE, with_key, write_keys
 from tests.serving_requests import KEY, request, serve
@@ -186,6 +191,74 @@ def test_a_batch_is_answered_and_then_paid_for(world):
         assert 10 <= int(later.headers["retry-after"]) <= 16
 
 
+def test_a_stream_is_answered_as_fast_as_its_key_s_rate_and_leaves_no_long_debt(world, tmp_path):
+    keys = write_keys(tmp_path / "keys.toml", leads_per_second=50, burst=5)
+    with serve(world.logistic, keys=keys, admin_key=None) as client:
+        body = (json.dumps(request(explain=False)) + "\n").encode() * 60
+        started = time.monotonic()
+        headers = with_key(**{"Content-Type": "application/x-ndjson"})
+        answer = client.post("/v1/predictions:stream", content=body, headers=headers)
+        # All but what may come at once, and what the last block leaves to be paid.
+        assert time.monotonic() - started >= (60 - 5 - 5) / 50
+        assert ["tier" in line for line in map(json.loads, answer.text.splitlines())] == [True] * 60
+        assert client.app.state.server.rates.debt("crm", rate=50, burst=5) <= 5 / 50
+        # The price has been paid once, not again at the end.
+        time.sleep(0.3)
+        assert client.post(ONE, json=request(), headers=with_key()).status_code == 200
+
+
+@given(
+    rate=st.floats(0.1, 1000),
+    burst=st.floats(1, 100),
+    n_leads=st.lists(st.integers(0, 500), min_size=1, max_size=10),
+)
+def test_a_request_pays_for_each_lead_once_and_its_debt_is_paid_when_it_says(rate, burst, n_leads):
+    now = 0.0
+    tab = Tab(RateLimit(lambda: now), "a", rate=rate, burst=burst)
+    assert tab.admit() == 0
+    for n in sorted(n_leads):
+        tab.charge(n)
+        tab.charge(n)
+    n_paid = max(1, *n_leads)
+    assert tab.debt() == pytest.approx(max(0.0, n_paid - burst) / rate)
+    now = tab.debt() * (1 + 1e-9) + 1e-9
+    assert tab.debt() == 0
+
+
+def test_streams_take_a_part_of_the_places_and_leave_the_rest_to_others():
+    load, statuses = Load(most=8, most_bytes=1), []
+
+    async def ask_all():
+        go_on = asyncio.Event()
+
+        async def app(_scope, _receive, send):
+            await go_on.wait()
+            await send({"type": "http.response.start", "status": 200})
+
+        async def send(message):
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        admission = Admission(app, load=load, streamed=frozenset({"/v1/predictions:stream"}))
+
+        def asking(path, n):
+            scope = {"type": "http", "path": path}
+            return [asyncio.ensure_future(admission(scope, None, send)) for _ in range(n)]
+
+        asked = asking("/v1/predictions:stream", 4)
+        await asyncio.sleep(0)
+        assert statuses == [503, 503]
+        asked += asking(ONE, 6) + asking(ONE, 1)
+        await asyncio.sleep(0)
+        assert statuses == [503, 503, 503]
+        assert (load.n, load.n_streams) == (8, 2)
+        go_on.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask_all())
+    assert statuses == [503] * 3 + [200] * 8
+    assert (load.n, load.n_streams) == (0, 0)
+
+
 @given(
     rate=st.floats(0.1, 1000),
     burst=st.floats(1, 100),
@@ -229,20 +302,27 @@ def test_every_answer_has_the_security_headers(client):
         assert answer.headers["referrer-policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize(("how", "length"), [("hashed", 16), ("plain", 2), ("none", None)])
-def test_a_lead_s_id_is_logged_as_a_hash_unless_told_otherwise(world, how, length):
+def log_id(how, salt="a", lead="L1"):
+    return log_id_of(Settings(log_ids=how, log_salt=salt))(lead)
+
+
+def test_a_lead_s_id_is_logged_as_a_hash_unless_told_otherwise():
+    assert re.fullmatch("[0-9a-f]{16}", log_id("hashed"))
+    assert log_id("hashed") == log_id("hashed")
+    assert len({log_id("hashed"), log_id("hashed", "b"), log_id("hashed", lead="L2")}) == 3
+    # Without a salt of its own each start has another.
+    assert log_id("hashed", None) != log_id("hashed", None)
+    assert log_id_of(Settings())("L1") not in ("L1", None)
+    assert (log_id("plain"), log_id("none")) == ("L1", None)
+
+
+@pytest.mark.parametrize("how", ["hashed", "none"])
+def test_a_lead_s_id_is_in_the_log_line_of_its_request_and_not_in_that_of_a_batch(world, how):
     log = io.StringIO()
-    for salt in ("a", "a", "b"):
-        with serve(world.logistic, log_to=log, log_ids=how, log_salt=salt) as client:
-            client.post(ONE, json=request())
-            client.post(BATCH, json=[request()] * 2)
-    rows = [json.loads(line) for line in log.getvalue().splitlines()]
-    one = [row.get("lead") for row in rows if row.get("path") == ONE]
-    assert [row.get("lead") for row in rows if row.get("path") == BATCH] == [None] * 3
-    assert [row["leads"] for row in rows if row.get("path") == BATCH] == [2] * 3
-    if length is None:
-        assert one == [None] * 3
-    else:
-        assert [len(found) for found in one] == [length] * 3
-        assert one[0] == one[1]
-        assert (one[0] == one[2]) == (how == "plain")
+    with serve(world.logistic, log_to=log, log_ids=how, log_salt="a") as client:
+        client.post(ONE, json=request())
+        client.post(BATCH, json=[request()] * 2)
+    one, batch = (row for row in map(json.loads, log.getvalue().splitlines()) if "path" in row)
+    assert one.get("lead") == log_id(how)
+    assert (one["path"], batch["path"]) == (ONE, BATCH)
+    assert (batch.get("lead"), batch["leads"]) == (None, 2)

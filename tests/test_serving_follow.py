@@ -1,16 +1,29 @@
 """The champion is followed off the request path, and the last good bundle is kept."""
 
+import io
 import json
+import os
+import re
 import shutil
 
 import pytest
+from pydantic import ValidationError
 
 from intentcast.errors import InputError
 from intentcast.scoring import load_bundle
 from serving.kept import KeptBundles
 from serving.loading import Watcher
 from serving.places import Place
-from tests.serving_registry import ADMIN, SCORE, promote, registry, with_key, write_keys
+from serving.settings import Settings
+from tests.serving_registry import (
+    ADMIN,
+    SCORE,
+    promote,
+    registry,
+    resealed,
+    with_key,
+    write_keys,
+)
 from tests.serving_requests import request, serve
 
 pytest_plugins = ["tests.serving_world"]
@@ -69,25 +82,72 @@ def test_what_stands_in_gives_way_to_a_champion_and_does_not_come_back(world, bu
         assert step(client) == "lightgbm"
 
 
-def test_what_is_wrong_is_logged_once_counted_each_time_and_looked_at_less_often(bundles):
-    import io
+def failures(client):
+    """Return how often the champion could not be read."""
+    text = client.get("/metrics").text
+    found = re.findall(r'intentcast_watch_failures_total\{what="champion"\} (\S+)', text)
+    return float(found[0]) if found else 0.0
 
-    log = io.StringIO()
-    with following(bundles, log_to=log, watch_seconds=0.5) as client:
+
+def test_what_is_wrong_is_logged_once_counted_each_time_and_looked_at_less_often(bundles):
+    log, now, looks = io.StringIO(), 0, []
+    with following(bundles, log_to=log) as client:
         state = client.app.state.server
-        mine = Watcher(state)
-        (bundles / "champions.json").write_text("{")
-        for _ in range(3):
+        state.settings = state.settings.model_copy(update={"watch_seconds": 10.0})
+        mine = Watcher(state, clock=lambda: now)
+
+        def look():
+            before = failures(client)
             mine.look()
-        assert mine._wait == 4.0
-        assert 'intentcast_watch_failures_total{what="champion"}' in client.get("/metrics").text
+            if failures(client) > before:
+                looks.append(now)
+
+        (bundles / "champions.json").write_text("{")
+        while now < 300:
+            look()
+            now += 5
+        assert looks == [0, 20, 60, 120, 180, 240]
         assert client.get("/readyz").status_code == 200
+        # All is well again, and then no longer: that is news, and seen at the next look.
         (bundles / "champions.json").write_text("{}")
+        look()
+        (bundles / "champions.json").write_text("{")
+        look()
+        assert looks[-1] == now
+    events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    assert events.count("watch") == 2
+
+
+def test_a_bundle_that_is_refused_is_logged_once_and_the_next_one_again(world, bundles):
+    log = io.StringIO()
+    with following(bundles, log_to=log) as client:
+        look = watcher(client).look
+        folder = shutil.copytree(world.logistic, bundles / "damaged")
+        (folder / "themes.npz").write_bytes(b"damaged")
+        promote(bundles, folder.name)
+        for version in ("1", "2"):
+            manifest = json.loads((folder / "manifest.json").read_text())
+            resealed(folder, {**manifest, "version": version})
+            for _ in range(3):
+                look()
+        assert 'intentcast_reloads_total{result="refused"} 6.0' in client.get("/metrics").text
+    refused = [json.loads(line) for line in log.getvalue().splitlines() if "refused" in line]
+    assert [row["event"] for row in refused] == ["bundle refused"] * 2
+    assert refused[0]["reason"] == refused[1]["reason"]
+
+
+def test_a_key_that_is_revoked_ends_at_once_while_the_champion_is_wrong(bundles, tmp_path):
+    keys = write_keys(tmp_path / "keys.toml")
+    with following(bundles, keys=keys, watch_seconds=30) as client:
+        mine = Watcher(client.app.state.server, clock=lambda: 0.0)
+        (bundles / "champions.json").write_text("{")
+        for _ in range(5):
+            mine.look()
+        assert client.get("/v1/model", headers=with_key(SCORE)).status_code == 200
+        revoked = keys.read_text().partition('[[key]]\nname = "deployer"')
+        keys.write_text("".join(revoked[1:]))
         mine.look()
-        assert mine._wait == 0.5
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    # The server's own watcher may have looked too, and said it once.
-    assert 1 <= sum(line["event"] == "watch" for line in lines) <= 2
+        assert client.get("/v1/model", headers=with_key(SCORE)).status_code == 403
 
 
 def test_of_several_models_the_one_to_serve_must_be_named(world, bundles):
@@ -112,9 +172,10 @@ def test_keys_are_read_again_when_their_file_changes(bundles, tmp_path):
         keys.write_text(keys.read_text().replace('"crm"', '"crm-2"').replace("admin", "score"))
         look()
         assert (status(SCORE), status(ADMIN)) == (200, 200)
-        keys.write_text("half a fi")
-        look()
-        assert (status(SCORE), status(ADMIN)) == (200, 200)
+        for unusable in ("half a fi", "key = " + "[" * 100_000):
+            keys.write_text(unusable)
+            look()
+            assert (status(SCORE), status(ADMIN)) == (200, 200)
 
 
 def keep(kept, folder):
@@ -139,7 +200,7 @@ def test_a_damaged_copy_is_made_anew(world, tmp_path):
         load_bundle(copy)
     keep(kept, world.logistic)
     assert load_bundle(copy).version == "2026-01-02.2"
-    assert not [path for path in (tmp_path / "kept").iterdir() if path.name.startswith(".writing")]
+    assert not [path for path in (tmp_path / "kept").iterdir() if path.name.startswith(".")]
 
 
 def test_a_bundle_that_changes_while_it_is_copied_is_not_kept(world, tmp_path):
@@ -150,6 +211,44 @@ def test_a_bundle_that_changes_while_it_is_copied_is_not_kept(world, tmp_path):
     with pytest.raises(InputError, match="changed while it was copied"):
         kept.keep(source, loaded)
     assert kept.folders() == []
+
+
+def test_only_copies_that_a_server_made_are_pruned(world, tmp_path):
+    place = tmp_path / "kept"
+    kept = KeptBundles(place)
+    for folder in (world.boosted, world.logistic):
+        keep(kept, folder)
+    unnamed, named = kept.folders()[::-1], place / "last-good.json"
+    named.write_text('{"folders": []}')
+    mine = [
+        place / "notes",
+        place / ".git",
+        place / "backup-202601311200",
+        place / "mine-0123456789ab",
+    ]
+    for folder in (*mine, place / ".keeping-x"):
+        folder.mkdir()
+        (folder / "manifest.json").write_text("{}")
+    mine.append(shutil.copytree(world.logistic, place / world.logistic.name))
+    young = shutil.copytree(unnamed[0], place / f"young-{unnamed[0].name}")
+    for folder in place.iterdir():
+        if folder != young:
+            os.utime(folder, (0, 0))
+    keep(kept, world.boosted)
+    (copy,) = kept.folders()
+    assert {*place.iterdir()} == {*mine, young, copy, named}
+    assert load_bundle(copy).version == "2026-01-02.1"
+
+
+def test_an_empty_path_is_no_path_and_an_empty_one_of_keys_is_refused(monkeypatch):
+    for name in ("BUNDLE", "POLICY", "BUNDLES", "KEEP", "SAMPLE_TO", "MODEL"):
+        monkeypatch.setenv(f"INTENTCAST_{name}", "")
+    told = Settings()
+    assert {told.bundle, told.policy, told.bundles, told.keep, told.sample_to, told.model} == {None}
+    # It must not mean that nobody needs a key.
+    monkeypatch.setenv("INTENTCAST_KEYS", "")
+    with pytest.raises(ValidationError, match="keys"):
+        Settings()
 
 
 @pytest.mark.parametrize(

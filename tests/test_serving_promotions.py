@@ -66,7 +66,7 @@ def test_20_a_hundred_promotions_and_rollbacks_while_scoring_fail_no_request(
                         promote(bundles, other.name)
                     champion_now = champion(bundles, NAME).name
                     assert champion_now != now
-                    version = champion_now.removeprefix("sample-")
+                    version = champion_now.removeprefix("small-")
                     server.wait_until(lambda v=version: ask(server)["model"]["version"] == v)
             finally:
                 stop.set()
@@ -137,7 +137,7 @@ def flip_bits(world, folder, n, seed):
 
 
 def test_a_flipped_bit_anywhere_in_a_bundle_is_refused(world, tmp_path):
-    flip_bits(world, tmp_path / "bundle", 100, seed=1)
+    flip_bits(world, tmp_path / "bundle", 20, seed=1)
 
 
 @pytest.mark.slow

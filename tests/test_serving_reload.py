@@ -1,6 +1,5 @@
 """Replacing the model while it is being served: all at once, or not at all."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -12,6 +11,7 @@ import pytest
 
 from serving.models import ReloadUnderWayError, ServedModel
 from serving.places import Place
+from tests.serving_registry import replaced
 from tests.serving_requests import KEY, request, serve
 
 pytest_plugins = ["tests.serving_world"]
@@ -62,29 +62,46 @@ def test_a_reload_makes_a_server_ready_that_started_without_a_bundle(world, tmp_
         assert client.get("/readyz").status_code == 200
 
 
+def refused(client, headers, log):
+    """Return the status and kind of a refused reload, having seen that it tells nothing."""
+    response = client.post(PATH, headers=headers)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert ("www-authenticate" in response.headers) == (response.status_code == 401)
+    assert KEY not in response.text + log.getvalue()
+    return response.status_code, response.json()["type"].removeprefix("urn:intentcast:problem:")
+
+
+@pytest.fixture(scope="module")
+def guarded(world):
+    """Return a client of a server whose reload needs a key, and its log."""
+    log = io.StringIO()
+    with serve(world.logistic, log_to=log, admin_key=KEY) as client:
+        yield client, log
+
+
 @pytest.mark.parametrize(
-    ("key", "headers", "status", "kind"),
+    ("headers", "status", "kind"),
     [
-        (None, {"Authorization": f"Bearer {KEY}"}, 403, "reload-off"),
-        ("", {"Authorization": "Bearer "}, 403, "reload-off"),
-        (KEY, {}, 401, "no-key"),
-        (KEY, {"Authorization": KEY}, 401, "no-key"),
-        (KEY, {"Authorization": "Bearer"}, 401, "no-key"),
-        (KEY, {"Authorization": f"Basic {KEY}"}, 401, "no-key"),
-        (KEY, {"Authorization": f"Bearer {KEY}x"}, 403, "wrong-key"),
-        (KEY, {"Authorization": f"Bearer {KEY[:-1]}"}, 403, "wrong-key"),
-        (KEY, {"Authorization": "Bearer \xff\xfe".encode("latin-1")}, 403, "wrong-key"),
+        ({}, 401, "no-key"),
+        ({"Authorization": KEY}, 401, "no-key"),
+        ({"Authorization": "Bearer"}, 401, "no-key"),
+        ({"Authorization": f"Basic {KEY}"}, 401, "no-key"),
+        ({"Authorization": f"Bearer {KEY}x"}, 403, "wrong-key"),
+        ({"Authorization": f"Bearer {KEY[:-1]}"}, 403, "wrong-key"),
+        ({"Authorization": "Bearer \xff\xfe".encode("latin-1")}, 403, "wrong-key"),
     ],
 )
-def test_only_the_admin_key_may_reload(world, key, headers, status, kind):
+def test_only_the_admin_key_may_reload(guarded, headers, status, kind):
+    client, log = guarded
+    assert refused(client, headers, log) == (status, kind)
+
+
+@pytest.mark.parametrize(("key", "given"), [(None, KEY), ("", "")])
+def test_without_an_admin_key_nobody_may_reload(world, key, given):
     log = io.StringIO()
     with serve(world.logistic, log_to=log, admin_key=key) as client:
-        response = client.post(PATH, headers=headers)
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["type"] == f"urn:intentcast:problem:{kind}"
-    assert ("www-authenticate" in response.headers) == (status == 401)
-    assert KEY not in response.text + log.getvalue()
+        headers = {"Authorization": f"Bearer {given}"}
+        assert refused(client, headers, log) == (403, "reload-off")
 
 
 def test_a_key_need_not_be_ascii(world):
@@ -129,17 +146,6 @@ def test_a_model_that_gives_other_golden_answers_is_refused(world, tmp_path):
     with serve(folder, admin_key=KEY) as client:
         assert client.get("/readyz").status_code == 503
         assert "golden row" in reload(client).json()["detail"]
-
-
-def replaced(folder, name, data):
-    """Write a file of a bundle with the checksums to match."""
-    (folder / name).write_bytes(data)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    del manifest["sha256"]
-    own = json.dumps(manifest, sort_keys=True).encode()
-    manifest["sha256"] = hashlib.sha256(own).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_whatever_a_library_raises_the_old_model_goes_on(link, monkeypatch):

@@ -4,12 +4,14 @@ import http.client
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from tests.serving_process import PATIENCE, running
+from tests.serving_process import PATIENCE, ROOT, running
 from tests.serving_registry import promote, registry
 from tests.serving_requests import request
 
@@ -88,7 +90,7 @@ def test_13_workers_share_the_load_and_stop_under_it_without_dropping_a_request(
         def metrics():
             return server.ask("GET", "/metrics")[2].decode()
 
-        versions = 'intentcast_model{name="sample",sha256='
+        versions = 'intentcast_model{name="small",sha256='
         serving = [line for line in metrics().splitlines() if line.startswith(versions)]
         assert [line.rpartition(" ")[2] for line in serving] == ["2.0"]
         # One that dies is replaced, and its place in the counts with it.
@@ -121,6 +123,32 @@ def test_13_at_sigterm_nothing_that_was_accepted_is_dropped(world, tmp_path):
         assert server.process.wait(PATIENCE) == 0
         assert asking.broken == []
         assert set(asking.statuses) == {200}
+
+
+INTERRUPTED = """
+import os, signal, subprocess
+from serving.settings import Settings
+from serving.workers import run_workers
+
+class Interrupted(subprocess.Popen):
+    def __init__(self, *how, **more):
+        super().__init__(*how, **more)
+        # Started, and not known to anybody yet.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+subprocess.Popen = Interrupted
+run_workers(Settings(port=0, workers=2))
+print("ended")
+"""
+
+
+def test_a_worker_that_starts_as_the_order_to_stop_comes_is_told_too():
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert ended.stdout == "ended\n", ended.stderr
+    assert ended.returncode == 0
 
 
 @pytest.mark.slow

@@ -5,10 +5,11 @@
         print(answer.tier, answer.probability(30))
 
 Scoring a lead changes nothing, so a request that got no answer, or 429 or 503, is sent again: after
-what `Retry-After` says, else after a pause that doubles, and never beyond `patience` seconds in
-all. Any other status is an error at once. It uses the standard library alone.
+a pause that doubles, on top of what `Retry-After` says, and never beyond `patience` seconds in all.
+Any other status is an error at once. It uses the standard library alone.
 """
 
+import contextlib
 import http.client
 import json
 import random
@@ -64,10 +65,11 @@ class UnavailableError(IntentcastError):
 
     Attributes:
         status: HTTP status of the last answer, or None if there was none.
+        request_id: Names the request in the server's log, if there was an answer.
     """
 
-    def __init__(self, what: str, status: int | None = None) -> None:
-        self.status = status
+    def __init__(self, what: str, status: int | None = None, request_id: str | None = None) -> None:
+        self.status, self.request_id = status, request_id
         super().__init__(
             what,
             expected="an answer of the server",
@@ -192,22 +194,13 @@ class Client:
         patience: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(
-                f"the address {address!r}",
-                expected="one such as http://127.0.0.1:8080",
-                next_step="correct it",
-            )
-        self._base = parts.path.rstrip("/")
-        if parts.scheme == "https":
+        scheme, host, port, self._base = _parts(address)
+        if scheme == "https":
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=ssl.create_default_context()
+                host, port, timeout=timeout, context=ssl.create_default_context()
             )
         else:
-            self._connection = http.client.HTTPConnection(
-                parts.hostname, parts.port, timeout=timeout
-            )
+            self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._patience, self._sleep = patience, sleep
 
@@ -236,33 +229,31 @@ class Client:
             RequestRefusedError: If the request is wrong; `NotAllowedError` if the key is.
             UnavailableError: If there is no answer within the client's patience.
         """
-        return Prediction.from_json(self._ask("POST", "/v1/predictions", request))
+        return _prediction(*self._ask("POST", "/v1/predictions", request))
 
     def predict_batch(
         self, requests: Sequence[Mapping[str, Any]]
-    ) -> list[Prediction | RequestRefusedError]:
+    ) -> list[Prediction | RequestRefusedError | UnavailableError]:
         """Return one prediction per request in their order; for a bad one the error, not raised.
+
+        What the server failed at is an `UnavailableError` in its place.
 
         Raises:
             RequestRefusedError: If the batch is too large; `NotAllowedError` if the key is wrong.
             UnavailableError: If there is no answer within the client's patience.
         """
-        return [
-            RequestRefusedError(item["error"], item["error"]["status"], None)
-            if "error" in item
-            else Prediction.from_json(item)
-            for item in self._ask("POST", "/v1/predictions:batch", list(requests))
-        ]
+        items, request_id = self._ask("POST", "/v1/predictions:batch", list(requests))
+        if not isinstance(items, list) or len(items) != len(requests):
+            raise _unreadable(request_id)
+        return [_item(item, request_id) for item in items]
 
     def model(self) -> Mapping[str, Any]:
         """Return what is being served, as `GET /v1/model` describes it."""
-        found: dict[str, Any] = self._ask("GET", "/v1/model")
-        return found
+        return self._described("GET", "/v1/model")
 
     def reload(self) -> Mapping[str, Any]:
         """Have the server load its bundle again; needs a key of scope `admin`."""
-        found: dict[str, Any] = self._ask("POST", "/v1/model:reload")
-        return found
+        return self._described("POST", "/v1/model:reload")
 
     def is_ready(self) -> bool:
         """Return whether requests are welcome; asks once."""
@@ -273,31 +264,38 @@ class Client:
             return False
         return status == http.HTTPStatus.OK
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _described(self, method: str, path: str) -> Mapping[str, Any]:
+        found, request_id = self._ask(method, path)
+        if not isinstance(found, dict):
+            raise _unreadable(request_id)
+        return found
+
+    def _ask(self, method: str, path: str, body: Any = None) -> tuple[Any, str | None]:
+        """Return an answer and the id that it has in the server's log."""
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         give_up = time.monotonic() + self._patience
         pause, last = _FIRST_PAUSE, "no answer"
         while True:
-            wait: float | None = None
-            status: int | None = None
+            wait, status, request_id = 0.0, None, None
             try:
                 status, headers, answer = self._once(method, path, content)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 last = f"no answer ({type(error).__name__})"
             else:
+                request_id = headers.get("x-request-id")
                 if status < http.HTTPStatus.BAD_REQUEST:
-                    return json.loads(answer)
+                    return _content(answer, status, request_id), request_id
                 problem = _problem(answer)
                 if status not in _AGAIN:
-                    raise _error(problem, status, headers.get("x-request-id"))
-                wait = _seconds(headers.get("retry-after"))
+                    raise _error(problem, status, request_id)
+                wait = _seconds(headers.get("retry-after")) or 0.0
                 last = f"{status}: {problem.get('detail', 'no detail')}"
-            # Not in step with others that were refused at the same moment.
-            chosen = wait if wait is not None else pause * random.uniform(0.5, 1.0)
-            if time.monotonic() + chosen > give_up:
-                raise UnavailableError(last, status)
-            self._sleep(chosen)
+            # Not in step with others that were refused at the same moment, and never at once.
+            wait += pause * random.uniform(0.5, 1.0)
+            if time.monotonic() + wait > give_up:
+                raise UnavailableError(last, status, request_id)
+            self._sleep(wait)
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _once(
@@ -311,6 +309,47 @@ class Client:
         return response.status, response.headers, response.read()
 
 
+def _parts(address: str) -> tuple[str, str, int | None, str]:
+    """Return scheme, host, port and path of an address."""
+    with contextlib.suppress(ValueError):  # a port or an IPv6 address that is none
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/")
+    raise InputError(
+        f"the address {address!r}",
+        expected="one such as http://127.0.0.1:8080",
+        next_step="correct it",
+    )
+
+
+def _content(answer: bytes, status: int, request_id: str | None) -> Any:
+    if status == http.HTTPStatus.OK:
+        with contextlib.suppress(ValueError):
+            return json.loads(answer)
+    raise _unreadable(request_id, status)
+
+
+def _unreadable(request_id: str | None, status: int = http.HTTPStatus.OK) -> UnavailableError:
+    """Return the error of what something in front of a server, or another one, may have sent."""
+    return UnavailableError(f"{int(status)}: not what the server answers", int(status), request_id)
+
+
+def _prediction(raw: Any, request_id: str | None) -> Prediction:
+    try:
+        return Prediction.from_json(raw)
+    except (KeyError, TypeError, ValueError):
+        raise _unreadable(request_id) from None
+
+
+def _item(raw: Any, request_id: str | None) -> Prediction | RequestRefusedError | UnavailableError:
+    problem = raw.get("error") if isinstance(raw, dict) else None
+    if problem is None:
+        return _prediction(raw, request_id)
+    if not isinstance(problem, dict) or not isinstance(problem.get("status"), int):
+        raise _unreadable(request_id)
+    return _error(problem, problem["status"], problem.get("request_id") or request_id)
+
+
 def _problem(answer: bytes) -> Mapping[str, Any]:
     """Return the problem that an answer holds; what stands in front of a server may send others."""
     try:
@@ -320,9 +359,12 @@ def _problem(answer: bytes) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _error(problem: Mapping[str, Any], status: int, request_id: str | None) -> IntentcastError:
+def _error(
+    problem: Mapping[str, Any], status: int, request_id: str | None
+) -> RequestRefusedError | UnavailableError:
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UnavailableError(f"{status}: {problem.get('detail', 'no detail')}", status)
+        what = f"{status}: {problem.get('detail', 'no detail')}"
+        return UnavailableError(what, status, request_id)
     kind = NotAllowedError if status in _KEY_NEEDED else RequestRefusedError
     return kind(problem, status, request_id)
 

@@ -27,6 +27,7 @@ from tests.fixtures_world import (
 FIRST_TEST = datetime(2025, 1, 13, tzinfo=UTC)  # the first as-of time from backtest.first_test on
 LEARNT = {"base_rate", "logistic", "lightgbm", "hazard", "blend", "champion"}
 RULES = {"scorecard:playbook", "scorecard:signals", "scorecard:crm_linear", "scorecard:repriced"}
+LITTLE = CONFIG.model_copy(update={"max_rows": 1000})
 KEYS = ["contender", "lead_id", "as_of", "horizon_days"]
 
 
@@ -148,17 +149,21 @@ def test_each_fold_refits_the_first_scorecard_on_what_was_known_then():
         assert rows.sort("as_of", "lead_id")["score"].equals(scored["score"])
 
 
-def test_without_a_scorecard_nothing_is_repriced():
+def of_one_fold(cards, **more):
+    """Return a backtest of scorecards: what is learnt beside them is the least that can be."""
     data = with_config(backtest={"folds": 1})
-    found = run_backtest(data, config=CONFIG, scorecards=[])
+    return run_backtest(data, config=LITTLE, scorecards=cards, contenders=(), **more)
+
+
+def test_without_a_scorecard_nothing_is_repriced():
+    found = of_one_fold([])
     assert not found.predictions["contender"].str.starts_with("scorecard:").any()
     assert found.folds[0].repriced is None
 
 
 def test_a_scorecard_of_the_contenders_name_is_run_as_it_is():
-    data = with_config(backtest={"folds": 1})
     card = scorecards()[2].model_copy(update={"name": "repriced"})
-    found = run_backtest(data, config=CONFIG, scorecards=[card])
+    found = of_one_fold([card])
     assert found.folds[0].repriced is None
     rows = found.predictions.filter(pl.col("contender") == "scorecard:repriced")
     assert rows.select(KEYS).is_unique().all()
@@ -167,8 +172,7 @@ def test_a_scorecard_of_the_contenders_name_is_run_as_it_is():
 def test_with_too_little_to_refit_there_is_no_repriced_contender(monkeypatch):
     monkeypatch.setattr(repricing, "FEWEST_CONVERSIONS", 10_000)
     said = []
-    data = with_config(backtest={"folds": 1})
-    found = run_backtest(data, config=CONFIG, scorecards=scorecards()[:1], on_progress=said.append)
+    found = of_one_fold(scorecards()[:1], on_progress=said.append)
     names = found.predictions["contender"].unique()
     assert names.filter(names.str.starts_with("scorecard:")).to_list() == ["scorecard:playbook"]
     assert any("points kept" in line for line in said)
@@ -211,6 +215,7 @@ def scores(result):
     return result.predictions.select(*KEYS, "fold", "score", "probability")
 
 
+@pytest.mark.slow
 def test_nothing_recorded_from_the_first_test_on_is_learnt_from(tmp_path):
     data = grown(tmp_path / "grown", from_=FIRST_TEST)
     assert len(data.events) > len(world().events) * 1.3
@@ -259,7 +264,7 @@ def with_config(**sections):
 
 def refused(data, match, *, config=CONFIG):
     with pytest.raises(RefusedError, match=match):
-        run_backtest(data, config=config, scorecards=[])
+        run_backtest(data, config=config, scorecards=[], contenders=())
 
 
 def test_a_horizon_longer_than_the_data_is_refused():
@@ -277,9 +282,13 @@ def test_a_first_test_without_anything_before_it_is_refused():
     refused(data, "no as-of time whose 90 days are over by 2024-07-15")
 
 
-def test_data_without_a_conversion_are_refused():
+def test_data_without_a_conversion_are_refused_once_it_has_said_what_it_does():
+    said = []
     data = with_config(conversion={"outcomes": ("never",)})
-    refused(data, "0 of .* training snapshots converted within 90 days")
+    with pytest.raises(RefusedError, match=r"0 of .* training snapshots converted within 90 days"):
+        run_backtest(data, config=CONFIG, scorecards=[], on_progress=said.append)
+    assert said[0].startswith("fold 1 of 2: training on ")
+    assert "fold 1: features" in said
 
 
 def test_a_cohort_with_nobody_in_it_is_refused():
@@ -296,17 +305,8 @@ def test_test_windows_with_nobody_in_the_cohort_are_refused():
         .then("created_at")
         .otherwise(pl.lit(born, dtype=data.leads.schema["created_at"]))
     )
-    config = CONFIG.model_copy(update={"min_converted": 2})
+    config = LITTLE.model_copy(update={"min_converted": 2})
     refused(replace(data, leads=old), "nobody in the cohort", config=config)
-
-
-def test_each_step_says_what_it_does():
-    said = []
-    data = with_config(conversion={"outcomes": ("never",)})
-    with pytest.raises(RefusedError, match="0 of"):
-        run_backtest(data, config=CONFIG, scorecards=[], on_progress=said.append)
-    assert said[0].startswith("fold 1 of 2: training on ")
-    assert "fold 1: features" in said
 
 
 def test_the_cohort_of_the_first_test_is_what_was_known_then():

@@ -32,9 +32,13 @@ def snapshots(world):
     """Return leads at three as-of times, among them some whose events became known later."""
     end = world.dataset.data_cutoff
     times = [end - timedelta(days=days, hours=5, microseconds=3) for days in (200, 80, 0)]
-    cohort = build_snapshots(world.dataset, times)
-    chosen = sorted(random.Random(0).sample(range(len(cohort)), N_LEADS))
-    return cohort[chosen]
+    cohort = build_snapshots(world.dataset, times).with_row_index("place")
+    events = world.dataset.events.filter(pl.col("occurred_at") < pl.col("known_at"))
+    is_late = (pl.col("occurred_at") < pl.col("as_of")) & (pl.col("known_at") >= pl.col("as_of"))
+    late = cohort.join(events, on="lead_id").filter(is_late)["place"].unique(maintain_order=True)
+    others = random.Random(0).sample(range(len(cohort)), len(cohort))
+    chosen = [*dict.fromkeys([*late[:10], *others])][:N_LEADS]
+    return cohort.drop("place")[sorted(chosen)]
 
 
 def titles_of_colleagues(dataset, snapshots):
