@@ -86,10 +86,10 @@ def create_app(
         docs_url=None,  # its pages would load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        # As they are: a router that is included is one more look for each request.
+        routes=[*predictions.router.routes, *operations.router.routes],
     )
     app.state.server = state
-    app.include_router(predictions.router)
-    app.include_router(operations.router)
     install_handlers(app)
     install_openapi(app, PredictionRequest)
     # The last one added is the outermost.

@@ -8,7 +8,7 @@ from intentcast.errors import InputError
 from intentcast.scoring import answer_histories
 from serving.logs import failure
 from serving.observations import observe
-from serving.problems import INVALID, ProblemError, unexpected
+from serving.problems import INVALID, MALFORMED, ProblemError, unexpected
 from serving.reading import Wanted, read_request
 from serving.schemas import RequestContext
 from serving.state import ServerState
@@ -30,12 +30,18 @@ def context_of(state: ServerState, bundle: Bundle) -> RequestContext:
 
 
 def read_item(
-    state: ServerState, item: Any, context: RequestContext, *, is_exact: bool, request_id: str
+    state: ServerState, item: bytes, context: RequestContext, request_id: str
 ) -> Wanted | dict[str, Any]:
-    """Return what an item asks for, or its error."""
+    """Return what an item asks for, or its error.
+
+    Raises:
+        ProblemError: 400 if it is not JSON.
+    """
     try:
-        return read_request(item, context, is_exact=is_exact)
+        return read_request(item, context)
     except Exception as error:
+        if isinstance(error, ProblemError) and error.problem.status == MALFORMED.status:
+            raise
         return error_of(state, error, request_id)
 
 

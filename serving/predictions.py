@@ -1,8 +1,10 @@
 """Predictions over HTTP. Every number comes from `intentcast.scoring`."""
 
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
@@ -12,13 +14,27 @@ from serving.items import answers_of, context_of, read_item, score_items
 from serving.limits import body_type, json_body
 from serving.observations import observe
 from serving.openapi import json_body_of, problems_of
-from serving.problems import INVALID, TOO_LARGE, FieldError, ProblemError
-from serving.reading import read_body, read_one
+from serving.payloads import items_of, parse_json
+from serving.problems import TOO_LARGE, ProblemError
+from serving.reading import read_request
 from serving.schemas import PredictionRequest
 from serving.state import ServerState, loaded_bundle
 from serving.streaming import NDJSON, AnswerStream
 
-router = APIRouter(tags=["predictions"])
+
+class _OwnRoute(APIRoute):
+    """A route whose function reads the request itself: nothing is to be solved or checked for it.
+
+    The framework's part is then the path and the page of the API.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the function as it is."""
+        function: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return function
+
+
+router = APIRouter(tags=["predictions"], route_class=_OwnRoute)
 ONE = "/v1/predictions"
 BATCH = "/v1/predictions:batch"
 STREAM = "/v1/predictions:stream"
@@ -95,24 +111,21 @@ def _json(content: bytes) -> Response:
 
 
 def _predict(state: ServerState, bundle: Bundle, body: bytes) -> bytes:
-    wanted = read_one(body, context_of(state, bundle))
+    wanted = read_request(body, context_of(state, bundle))
     answer = answers_of(bundle, [wanted], wanted.horizons)[0]
     observe(state, bundle, wanted.history, answer, explain=wanted.explain)
     return to_json(answer)
 
 
 def _predict_batch(state: ServerState, bundle: Bundle, body: bytes, request_id: str) -> bytes:
-    sent = read_body(body)
-    items = sent.value
-    if not isinstance(items, list):
-        wrong = FieldError(field="body", reason="must be a list")
-        raise ProblemError(INVALID, "1 wrong field", errors=[wrong])
+    items = items_of(body)
     if len(items) > state.settings.max_items:
         raise ProblemError(TOO_LARGE, f"a batch may have at most {state.settings.max_items} items")
     context = context_of(state, bundle)
-    found = [
-        read_item(state, item, context, is_exact=sent.is_exact, request_id=request_id)
-        for item in items
-    ]
+    try:
+        found = [read_item(state, item, context, request_id) for item in items]
+    except ProblemError:
+        parse_json(body)  # one item is not JSON, so all of it is not: says where
+        raise
     score_items(state, bundle, found, request_id)
     return to_json(found)

@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from intentcast.engagement import Engagement, EngagementEvent
@@ -100,15 +101,15 @@ def _attribute(value: Any) -> Attribute:
     text = _without_nul(value.strip())
     if len(text) > LONGEST_TEXT:
         raise _wrong("attribute_length", f"must have at most {LONGEST_TEXT} characters")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         raise _wrong("attribute_unicode", "must be valid Unicode")
     return text or None
 
 
-def _not_reserved(name: str) -> str:
+def _attribute_name(name: str) -> str:
     if name in _RESERVED:
         raise _wrong("reserved", "is not an attribute but a field of its own")
-    return name
+    return _without_nul(name)
 
 
 def _at_most(most_of: Callable[[RequestContext], int]) -> BeforeValidator:
@@ -123,9 +124,9 @@ def _at_most(most_of: Callable[[RequestContext], int]) -> BeforeValidator:
     return BeforeValidator(count)
 
 
-Identifier = Annotated[
-    str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(_without_nul)
-]
+_Length = StringConstraints(min_length=1, max_length=LONGEST_ID)
+Identifier = Annotated[str, _Length, AfterValidator(_without_nul)]
+AttributeName = Annotated[str, _Length, AfterValidator(_attribute_name)]
 Name = Annotated[str, StringConstraints(max_length=LONGEST_ID), AfterValidator(_without_nul)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_without_nul)]
 MaybeName = Annotated[Name | None, AfterValidator(_absent_if_blank)]
@@ -136,7 +137,7 @@ AttributeValue = Annotated[
     Attribute, PlainValidator(_attribute, json_schema_input_type=str | float | bool | None)
 ]
 Attributes = Annotated[
-    dict[Annotated[Identifier, AfterValidator(_not_reserved)], AttributeValue],
+    dict[AttributeName, AttributeValue],
     Field(max_length=MOST_ATTRIBUTES),
 ]
 
@@ -144,6 +145,10 @@ Attributes = Annotated[
 Horizons = Annotated[
     list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MOST_HORIZONS)
 ]
+
+
+# The default of lists as the API's page says it; a factory costs less than a copy of a list.
+_EMPTY: JsonDict = {"default": []}
 
 
 class _RequestModel(BaseModel):
@@ -261,13 +266,18 @@ class PredictionRequest(_RequestModel):
     lead: LeadIn
     account: AccountIn | None = None
     events: Annotated[list[EventIn], _at_most(lambda c: c.max_events)] = Field(
-        default=[], description="Of the lead and of colleagues, in any order"
+        default_factory=list,
+        json_schema_extra=_EMPTY,
+        description="Of the lead and of colleagues, in any order",
     )
     outcomes: Annotated[list[OutcomeIn], _at_most(lambda c: c.max_outcomes)] = Field(
-        default=[], description="Earlier ones of the lead and of colleagues, in any order"
+        default_factory=list,
+        json_schema_extra=_EMPTY,
+        description="Earlier ones of the lead and of colleagues, in any order",
     )
     colleagues: Annotated[list[ColleagueIn], _at_most(lambda c: c.max_colleagues)] = Field(
-        default=[],
+        default_factory=list,
+        json_schema_extra=_EMPTY,
         description="Attributes of colleagues, each listed once; one without any may be left out",
     )
     as_of: Instant | None = Field(

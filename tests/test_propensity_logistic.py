@@ -1,6 +1,7 @@
 """Logistic regression: what it learns, and the same bits wherever a lead is scored."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from intentcast.propensity import LogisticModel
+from intentcast.propensity import HorizonModel, LogisticModel
+from intentcast.propensity.calibration import fit_calibrator
+from intentcast.propensity.horizons import predict_horizons
 from intentcast.propensity.logistic import NEVER_DAYS, fit_logistic
 from intentcast.propensity.margins import logit, sigmoid
 
@@ -119,3 +122,15 @@ def test_extreme_log_odds_do_not_overflow():
         0.5,
         1.0,
     ]
+
+
+@given(rows)
+def test_several_together_give_the_same_bits_as_each_alone(features):
+    learners = {7: MODEL, 30: replace(fit(seed=2), never=~MODEL.never), 60: MODEL}
+    nothing, nobody = np.zeros(0), np.zeros(0, dtype=np.int64)
+    none = fit_calibrator(nothing, nothing, nobody, nobody, isotonic_from=100, min_converted=30)
+    models = {
+        days: HorizonModel("logistic", days, learner, none) for days, learner in learners.items()
+    }
+    alone = np.column_stack([learner.margins(features) for learner in learners.values()])
+    assert predict_horizons(models, features).margins.tobytes() == alone.tobytes()

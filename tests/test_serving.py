@@ -212,6 +212,16 @@ def test_an_empty_batch_has_an_empty_answer(client):
     assert client.post("/v1/predictions:batch", json=[]).json() == []
 
 
+@pytest.mark.parametrize("item", ["nul", "1 2", '{"lead": 1,}', "{'lead': 1}"])
+def test_a_batch_with_an_item_that_is_not_json_is_refused_and_told_where(client, item):
+    body = f"[{json.dumps(request())},\n {item}]".encode()
+    response = client.post(
+        "/v1/predictions:batch", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith("the body is not JSON: see line 2, column ")
+
+
 def test_a_defect_in_one_item_of_a_batch_leaves_the_others(world, monkeypatch):
     def fails_for_l7(bundle, histories, **more):
         if any(history.lead_id == "L7" for history in histories):

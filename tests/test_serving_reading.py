@@ -191,7 +191,9 @@ def test_a_text_with_a_few_bytes_replaced_is_read_as_the_models_read_it(place, n
     assert quickly(text) == closely(text)
 
 
-@pytest.mark.parametrize("text", ["0", "7", "-7.25", "0.1", "123456789012345", "4.35", "1e3", "-0.0"])
+@pytest.mark.parametrize(
+    "text", ["0", "7", "-7.25", "0.1", "123456789012345", "4.35", "1e3", "-0.0"]
+)
 def test_a_number_is_the_double_that_is_nearest_to_its_text(text):
     body = (
         json.dumps(request(events=[event(value=7)]))
@@ -214,6 +216,28 @@ def test_a_number_is_the_double_that_is_nearest_to_its_text(text):
 )  # fmt: skip
 def test_a_text_that_is_odd_as_json_is_read_or_refused_as_before(text):
     assert quickly(text) == closely(text)
+
+
+@pytest.mark.parametrize("value", [[], [1], [{"a": "],["}, [[]], 'b"\\', {"c": [2, {}]}, None]])
+@pytest.mark.parametrize("spelled", [{}, {"indent": 1}, {"separators": (",", ":")}])
+def test_a_list_is_split_into_its_items(value, spelled):
+    text = json.dumps(value, **spelled).encode()
+    assert [json.loads(item) for item in items_of(b" " + text + b"\n")] == value
+
+
+def test_a_long_list_is_split_into_its_items():
+    assert items_of(json.dumps(list(range(1000))).encode())[999] == b"999"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [(b"", 400), (b"[1,]", 400), (b"[,1]", 400), (b"[1", 400), (b"[1]]", 400), (b"[1}", 400),
+     (b'["a]', 400), (b"[[1]", 400), (b"{}", 422), (b'"[]"', 422), (b"null", 422)],
+)  # fmt: skip
+def test_what_is_no_list_has_no_items(text, status):
+    with pytest.raises(ProblemError) as caught:
+        items_of(text)
+    assert caught.value.problem.status == status
 
 
 @pytest.mark.parametrize(

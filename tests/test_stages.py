@@ -173,7 +173,7 @@ def test_events_match_signals_whenever_they_occurred_and_however_few_they_are():
         )
     ]
     seen = see(LeadHistory("L1", AS_OF, AS_OF, events=events), world().config)
-    assert matching(signals, seen, seen.own_rows) == [True, False, False, True]
+    assert matching(signals, seen).tolist() == [True, False, False, True]
 
 
 def test_more_signals_than_an_integer_has_bits_are_refused():

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from intentcast.bundle import Bundle
@@ -11,7 +10,7 @@ from intentcast.config import LearnerConfig
 from intentcast.explain import Reason, reasons
 from intentcast.features.build import FeatureRow
 from intentcast.handoff import judge_handoff
-from intentcast.histories import Attribute, LeadHistory, history_from_dataset, text_of
+from intentcast.histories import Attribute, LeadHistory, history_from_dataset
 from intentcast.packet import PacketRequest, make_packet, told_attributes
 from intentcast.predicting import predict, predict_histories
 from intentcast.propensity.horizons import HorizonProbabilities, abstention
@@ -159,13 +158,8 @@ def _answer(
         "lead_id": history.lead_id,
         "as_of": history.as_of.isoformat().replace("+00:00", "Z"),
         "probabilities": [
-            {
-                "horizon_days": days,
-                "probability": float(predicted.probabilities[row, column]),
-                "low": float(predicted.low[row, column]),
-                "high": float(predicted.high[row, column]),
-            }
-            for column, days in enumerate(predicted.horizons_days)
+            {"horizon_days": days, "probability": probability, "low": low, "high": high}
+            for days, probability, low, high in predicted.of_row(row)
             if told.shown is None or days in told.shown
         ],
         "tier": bundle.tiers.tiers(p)[0],
@@ -211,16 +205,13 @@ def _warnings(bundle: Bundle, seen: SeenHistory, n_late: int) -> list[str]:
     found = []
     if n_late:
         found.append(f"{n_late} events known at or after as_of were not used")
-    if not len(seen.own_rows) and not len(seen.machine_rows):
+    if not seen.n_own and not len(seen.machine_rows):
         found.append("no events of the lead before as_of")
-    vocabulary = bundle.featurizer.vocabulary
-    rows = np.concatenate([seen.own_rows, seen.colleague_rows])
-    kind, theme, channel = seen.told.events.by_kind(vocabulary.codes)[rows].T
+    of_each = seen.told.events.by_kind(bundle.featurizer.vocabulary.unlearnt)
+    counts = of_each.take(seen.rows, axis=0).sum(axis=0)
+    n_types, n_channels, n_unthemed, n_contents = counts.tolist()
     found += _unseen(
-        n_types=int((kind == len(vocabulary.types)).sum()),
-        n_channels=int((channel == len(vocabulary.channels)).sum()),
-        n_unthemed=int((theme == len(bundle.featurizer.themes.names)).sum()),
-        n_contents=int((theme >= 0).sum()),
+        n_types=n_types, n_channels=n_channels, n_unthemed=n_unthemed, n_contents=n_contents
     )
     return found + _unknown_attributes(bundle, seen.history)
 
@@ -260,9 +251,7 @@ def _unseen(*, n_types: int, n_channels: int, n_unthemed: int, n_contents: int) 
 def _unknown_attributes(bundle: Bundle, history: LeadHistory) -> list[str]:
     wanted = bundle.config.attributes
     missing = [
-        name
-        for name in (*wanted.numeric, *wanted.categorical)
-        if text_of(history.attribute(name)) is None
+        name for name in (*wanted.numeric, *wanted.categorical) if history.text(name) is None
     ]
     found = [f"attributes unknown: {', '.join(missing)}"] if missing else []
     # Where there are more levels than are learnt, being one of the others says nothing.
@@ -270,9 +259,7 @@ def _unknown_attributes(bundle: Bundle, history: LeadHistory) -> list[str]:
     other = [
         name
         for name, levels in bundle.featurizer.complete.spec.levels
-        if name not in missing
-        and len(levels) < most
-        and text_of(history.attribute(name)) not in levels
+        if name not in missing and len(levels) < most and history.text(name) not in levels
     ]
     if other:
         found.append(f"attributes of a value not learnt, counted as other: {', '.join(other)}")

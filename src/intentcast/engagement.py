@@ -114,6 +114,16 @@ class Engagement(Sequence[EngagementEvent]):
         return Engagement(*lists, *arrays)
 
     @cached_property
+    def people(self) -> dict[str, int]:
+        """Everyone who did something, numbered as they come."""
+        return {person: i for i, person in enumerate(dict.fromkeys(self.lead_id))}
+
+    @cached_property
+    def person(self) -> Ints:
+        """The number of who did it, shape (n,)."""
+        return np.array(list(map(self.people.__getitem__, self.lead_id)), dtype=np.int64)
+
+    @cached_property
     def kinds(self) -> tuple[Kinds, Ints]:
         """The number of each event's kind, and what the numbers are of."""
         return kinds_of(self.event_type, self.content, self.channel)
@@ -155,35 +165,22 @@ def engagement_of(events: Sequence[EngagementEvent]) -> Engagement:
     )
 
 
-def engagement_from_rows(
-    rows: Sequence[Mapping[str, Any]], *, from_outside: bool = False
-) -> Engagement:
+def engagement_from_rows(rows: Sequence[Mapping[str, Any]]) -> Engagement:
     """Return rows of JSON that have been checked already, as columns.
 
-    Args:
-        rows: As a service sends them.
-        from_outside: Whether an empty text, of those that need not be there, is none, and times
-            must be plain, see `plain_instants`.
-
     Raises:
-        ValueError: For a text that is no time, or no plain one where it must be.
+        ValueError: For a text that is no time.
     """
     columns = _columns(rows)
-    content, channel, event_id = (columns[name] for name in ("content", "channel", "event_id"))
-    if from_outside:
-        content, channel, event_id = (
-            [text or None for text in column] if "" in column else column
-            for column in (content, channel, event_id)
-        )
     return Engagement(
         lead_id=columns["lead_id"],
         event_type=columns["event_type"],
-        content=content,
-        channel=channel,
+        content=columns["content"],
+        channel=columns["channel"],
         is_machine=columns["is_machine"],
-        event_id=event_id,
-        occurred=_instants(columns["occurred_at"], only_plain=from_outside),
-        recorded=_instants(columns["recorded_at"], only_plain=from_outside),
+        event_id=columns["event_id"],
+        occurred=_instants(columns["occurred_at"]),
+        recorded=_instants(columns["recorded_at"]),
         value=_floats(columns["value"]),
         duration=_floats(columns["duration_seconds"]),
     )
@@ -217,16 +214,13 @@ def _floats(values: list[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)  # None becomes NaN
 
 
-def _instants(times: list[str | datetime | None], *, only_plain: bool) -> Ints:
+def _instants(times: list[str | datetime | None]) -> Ints:
     """Return times as microseconds since 1970; `UNSAID` for none."""
     if times.count(None) == len(times):
         return np.full(len(times), UNSAID)
     said = [time for time in times if time]
     found = plain_instants(said) if said else np.zeros(0, dtype=np.int64)
-    odd = np.flatnonzero(found == UNSAID).tolist()
-    if odd and only_plain:
-        raise ValueError(f"{len(odd)} times that are not plain")
-    for i in odd:
+    for i in np.flatnonzero(found == UNSAID).tolist():
         found[i] = micros(_moment(said[i]))
     if len(said) == len(times):
         return found

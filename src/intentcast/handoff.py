@@ -7,12 +7,13 @@ nothing new, goes neither way.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from intentcast.config import Sales
 from intentcast.features import FeatureSpec
+from intentcast.kinds import of_types
 from intentcast.returns import Renurture, return_state
 from intentcast.seen import DAY, SeenEvent, SeenHistory, day_of
 from intentcast.stages import MOST_SIGNALS, StageSignal
@@ -108,8 +109,7 @@ class HandoffSettings(_Settings):
     signals: tuple[StageSignal, ...] = Field(default=(), max_length=MOST_SIGNALS)
 
 
-@dataclass(frozen=True)
-class CriterionResult:
+class CriterionResult(NamedTuple):
     """One criterion, met or not, with its evidence in words.
 
     `needed` is false where the lead's route does not ask for it.
@@ -134,7 +134,10 @@ class Handoff:
         return {
             "ready": self.ready,
             "route": self.route,
-            "criteria": [dict(vars(result)) for result in self.criteria],
+            "criteria": [
+                {"name": name, "met": met, "needed": needed, "detail": detail}
+                for name, met, needed, detail in self.criteria
+            ],
         }
 
 
@@ -164,7 +167,7 @@ def judge_handoff(
         sales: From `dataset.toml`: what sends a lead back, and for how long.
         attribute_points: From the points table, or None.
     """
-    criteria, passive = settings.criteria, frozenset(settings.passive_event_types)
+    criteria, passive = settings.criteria, settings.passive_event_types
     returned = return_state(criteria.renurture, sales, seen, passive=passive)
     request = _request(criteria.at_once, seen, answered=returned.known)
     at_once = request is not None
@@ -189,9 +192,7 @@ def judge_handoff(
         detail = f"{attribute_points:g} attribute points, {least:g} needed"
         needed = not at_once or criteria.at_once.needs_fit
         found.append(("fit", attribute_points >= least, needed, detail))
-    results = tuple(
-        CriterionResult(name, met, needed, detail) for name, met, needed, detail in found
-    )
+    results = tuple(CriterionResult(*result) for result in found)
     # With every criterion switched off nothing speaks for the lead.
     ready = any(r.needed and r.name not in _GATES for r in results)
     ready = ready and all(result.met for result in results if result.needed)
@@ -204,10 +205,11 @@ _GATES = frozenset({"opt-out", "re-nurture"})
 
 def _contactable(settings: OptOut, seen: SeenHistory) -> tuple[bool, bool, str]:
     """Whether no opt-out stands. One that a machine clicked is honoured all the same."""
-    kinds = {**dict.fromkeys(settings.revoked_by, 0), **dict.fromkeys(settings.event_types, 1)}
-    if kinds.keys().isdisjoint(seen.told.events.event_type):
+    events, occurred = seen.told.events, seen.told.occurred
+    if not events.by_kind(of_types((*settings.revoked_by, *settings.event_types))).any():
         return True, True, "no opt-out known"
-    types, occurred = seen.told.events.event_type, seen.told.occurred
+    kinds = {**dict.fromkeys(settings.revoked_by, 0), **dict.fromkeys(settings.event_types, 1)}
+    types = events.event_type
     told = [
         (int(occurred[row]), kinds[types[row]])
         for row in (*seen.own_rows.tolist(), *seen.machine_rows.tolist())
@@ -241,7 +243,7 @@ def _asked(settings: AtOnce, request: SeenEvent | None) -> str:
 
 
 def _consistency(
-    settings: Consistency, seen: SeenHistory, passive: frozenset[str]
+    settings: Consistency, seen: SeenHistory, passive: tuple[str, ...]
 ) -> tuple[bool, str]:
     active = seen.active_days(seen.as_of - settings.within_days * DAY, passive)
     return active >= settings.active_days, (
@@ -251,13 +253,8 @@ def _consistency(
 
 def _focus(settings: Focus, features: Mapping[str, float], spec: FeatureSpec) -> tuple[bool, str]:
     attention = attention_by_theme(settings, features, spec)
-    core = {
-        name
-        for theme, name in zip(spec.themes, spec.theme_names, strict=False)
-        if theme in spec.core_themes
-    }
     total = sum(attention.values())
-    on_core = sum(value for name, value in attention.items() if name in core)
+    on_core = sum(value for name, value in attention.items() if name in spec.core_names)
     share = on_core / total if total > 0 else 0.0
     return share >= settings.core_share, (
         f"{share:.0%} of recent attention on the core themes, {settings.core_share:.0%} needed"
@@ -269,8 +266,8 @@ def attention_by_theme(
 ) -> dict[str, float]:
     """Return the recency-weighted attention to each theme, by its name in features."""
     half_life = min(spec.half_lives_days, key=lambda days: abs(days - settings.half_life_days))
-    unit = f"{half_life:g}".replace(".", "_") + "d_halflife"
-    return {name: features[f"theme.recency_weighted.{name}.{unit}"] for name in spec.theme_names}
+    columns = spec.theme_attention[half_life]
+    return {name: features[column] for name, column in columns.items()}
 
 
 def _intent(settings: Intent, probability: float, tiers: TierPolicy) -> tuple[bool, str]:

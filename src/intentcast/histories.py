@@ -81,7 +81,7 @@ class LeadHistory:
     @functools.cached_property
     def people(self) -> list[str]:
         """Everyone of the account that is told of, sorted."""
-        told = {*self.engagement.lead_id, *(o.lead_id for o in self.outcomes)}
+        told = {*self.engagement.people, *(o.lead_id for o in self.outcomes)}
         return sorted(told | set(self.colleagues) | {self.lead_id})
 
     def attribute(self, name: str) -> Attribute:
@@ -89,6 +89,16 @@ class LeadHistory:
         if name in self.attributes or name == "source":
             return self.attributes.get(name)
         return self.account_attributes.get(name)
+
+    def text(self, name: str) -> str | None:
+        """Return an attribute as columns spell it; None where it is unknown."""
+        if name not in self._texts:
+            self._texts[name] = text_of(self.attribute(name))
+        return self._texts[name]
+
+    @functools.cached_property
+    def _texts(self) -> dict[str, str | None]:
+        return {}
 
 
 def history_from_json(raw: Mapping[str, Any]) -> LeadHistory:

@@ -55,7 +55,7 @@ def _number(text: Bytes, start: int, length: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_instant(text: Bytes, start: int, end: int) -> int:
+def read_instant(text: Bytes, start: int, end: int) -> int:
     """Read `YYYY-MM-DDTHH:MM:SS[.f…](Z|±HH:MM)`; fractions beyond the sixth digit are dropped."""
     if end - start < 20:
         return UNSAID
@@ -118,7 +118,7 @@ def _read_instants(text: Bytes, n: int) -> Ints:
             if row == n:  # a line break inside a text: none of them can be told from another
                 out[:] = UNSAID
                 return out
-            out[row] = _read_instant(text, start, i)
+            out[row] = read_instant(text, start, i)
             start = i + 1
             row += 1
     return out

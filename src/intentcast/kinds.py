@@ -5,6 +5,7 @@ three texts alone (its theme, the rules and signals that it matches) is worked o
 then looked up by number, for all events of a history at once.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -34,7 +35,7 @@ class Kinds:
         """Return the number of each event's kind, shape (n,)."""
         known = self._numbers
         try:
-            return np.array([known[kind] for kind in events], dtype=np.int64)
+            return np.array(list(map(known.__getitem__, events)), dtype=np.int64)
         except KeyError:
             self._add(events)
         return np.array([known[kind] for kind in events], dtype=np.int64)
@@ -73,7 +74,7 @@ class KindTable:
         held = self._held
         if held is None or held[0] is not kinds or held[2] < len(kinds.rows):
             held = self._grown(kinds)
-        found: NDArray[Any] = held[1][numbers]
+        found: NDArray[Any] = held[1].take(numbers, axis=0)
         return found
 
     def _grown(self, kinds: Kinds) -> tuple[Kinds, NDArray[Any], int]:
@@ -91,6 +92,12 @@ class KindTable:
         table[done:n] = more
         self._held = (kinds, table, n)
         return self._held
+
+
+@functools.lru_cache(maxsize=64)
+def of_types(types: tuple[str, ...]) -> KindTable:
+    """Return which kinds are of some event types."""
+    return KindTable(lambda kinds: np.array([kind[0] in types for kind in kinds], dtype=np.bool_))
 
 
 _current = Kinds()

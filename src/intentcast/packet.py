@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from intentcast.explain import Reason
@@ -19,8 +18,9 @@ from intentcast.features.columns import SHARED_DAYS
 from intentcast.features.spec import OTHER
 from intentcast.handoff import Focus, Handoff, HandoffSettings, PacketSettings, attention_by_theme
 from intentcast.histories import Attribute, text_of
-from intentcast.instants import instant
-from intentcast.seen import DAY, SeenEvent, SeenHistory, shortened
+from intentcast.instants import Ints, instant
+from intentcast.kinds import of_types
+from intentcast.seen import DAY, SeenHistory, shortened
 from intentcast.snapshots import attributes_as_of
 from intentcast.sources import Dataset
 from intentcast.stages import StageSignal, matching
@@ -72,7 +72,7 @@ def make_packet(request: PacketRequest) -> dict[str, Any]:
     settings, seen = request.settings.packet, request.seen
     history = seen.history
     attributes = {**request.more, **history.account_attributes, **history.attributes}
-    passive = frozenset(request.settings.passive_event_types)
+    passive = request.settings.passive_event_types
     alone = f"lead:{history.lead_id}"  # how tables name the account of a lead that has none
     events = _key_events(settings, seen, request.settings.signals, passive)
     own = [event for event in events if event.lead_id == history.lead_id]
@@ -130,29 +130,19 @@ def _key_events(
     settings: PacketSettings,
     seen: SeenHistory,
     signals: tuple[StageSignal, ...],
-    passive: frozenset[str],
+    passive: tuple[str, ...],
 ) -> list[_KeyEvent]:
     """Return the account's key events, each kind of each person once, the latest first."""
-    everyone = (*seen.own, *seen.colleagues)
-    shown = matching(signals, seen, np.concatenate([seen.own_rows, seen.colleague_rows]))
-    latest: dict[tuple[str, str, str], tuple[int, int, SeenEvent]] = {}
-    for found, is_shown in zip(everyone, shown, strict=True):
-        if found.event_type in passive:
-            continue
-        if not is_shown and found.event_type not in settings.key_event_types:
-            continue
-        key = (found.lead_id, found.event_type, found.content or "")
-        before = latest.get(key)
-        if before is None:
-            latest[key] = (found.occurred, 1, found)
-        else:
-            last = max(before[2], found, key=lambda s: s.occurred)
-            latest[key] = (last.occurred, before[1] + 1, last)
+    events, occurred = seen.told.events, seen.told.occurred
+    is_key = matching(signals, seen) | events.by_kind(of_types(settings.key_event_types))
+    rows = seen.rows[(is_key & ~events.by_kind(of_types(passive)))[seen.rows]]
+    latest: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for row, when in zip(rows.tolist(), occurred[rows].tolist(), strict=True):
+        key = (events.lead_id[row], events.event_type[row], events.content[row] or "")
+        last, times = latest.get(key, (when, 0))
+        latest[key] = (max(last, when), times + 1)
     ranked = sorted(latest.items(), key=lambda item: (-item[1][0], item[0]))
-    return [
-        _KeyEvent(found.occurred, lead_id, event_type, content, times)
-        for (lead_id, event_type, content), (_, times, found) in ranked
-    ]
+    return [_KeyEvent(last, *key, times) for key, (last, times) in ranked]
 
 
 def _told(event: _KeyEvent, lead_id: str) -> dict[str, Any]:
@@ -199,7 +189,7 @@ def _problem(settings: PacketSettings, focus: Focus, request: PacketRequest) -> 
 
 
 def _why_now(
-    settings: PacketSettings, request: PacketRequest, passive: frozenset[str]
+    settings: PacketSettings, request: PacketRequest, passive: tuple[str, ...]
 ) -> list[str]:
     """Return what is new about the lead, then what else raises its probability."""
     seen, features = request.seen, request.features
@@ -214,25 +204,23 @@ def _why_now(
         since = int(since)
         ago = {0: "today", 1: "yesterday"}.get(since, f"{since} days ago")
         found.append(f"came back {ago} after {silence:.0f} silent days")
-    active = [s for s in seen.own if s.event_type not in passive]
-    found += _rise(active, seen.as_of)
-    recent = seen.as_of - SHARED_DAYS * DAY
-    people = {
-        s.lead_id
-        for s in (*active, *seen.colleagues)
-        if s.occurred >= recent and s.event_type not in passive
-    }
+    events, occurred = seen.told.events, seen.told.occurred
+    is_active = ~events.by_kind(of_types(passive))
+    own = seen.own_rows[is_active[seen.own_rows]]
+    found += _rise(occurred[own], seen.as_of)
+    is_recent = is_active & (occurred >= seen.as_of - SHARED_DAYS * DAY)
+    people = set(events.person[seen.rows[is_recent[seen.rows]]].tolist())
     if len(people) > 1:
         found.append(f"{len(people)} people of the account active in the last {SHARED_DAYS} days")
     found += [reason.text for reason in request.reasons if reason.direction == "raises"]
     return list(dict.fromkeys(found))[: settings.most_reasons]
 
 
-def _rise(active: Sequence[SeenEvent], as_of: int) -> list[str]:
+def _rise(active: Ints, as_of: int) -> list[str]:
     week = as_of - _WEEK * DAY
     start = week - _WEEKS_BEFORE * _WEEK * DAY
-    now = sum(s.occurred >= week for s in active)
-    before = sum(start <= s.occurred < week for s in active) / _WEEKS_BEFORE
+    now = int((active >= week).sum())
+    before = int(((start <= active) & (active < week)).sum()) / _WEEKS_BEFORE
     if now < _RISE_EVENTS or now < _RISE_TIMES * before:
         return []
     usual = f"{before:.1f} a week" if before else "none"

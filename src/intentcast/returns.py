@@ -41,7 +41,7 @@ class ReturnState:
 
 
 def return_state(
-    settings: Renurture, sales: Sales, seen: SeenHistory, *, passive: frozenset[str]
+    settings: Renurture, sales: Sales, seen: SeenHistory, *, passive: tuple[str, ...]
 ) -> ReturnState:
     """Say whether a lead is in re-nurture at its as-of time.
 
@@ -69,7 +69,7 @@ def return_state(
     if seen.as_of >= until:
         told += f"; the {sales.renurture_days} days are over"
         return ReturnState(told, known=returned.known)
-    new = [event for event in seen.since(returned.known + 1) if event.event_type not in passive]
+    new = seen.since(returned.known + 1, passive, are_left_out=True)
     active, keys = n_days(new), {event.event_type for event in new}
     key = sorted(keys.intersection(settings.key_event_types))
     days = f"{active} active day{'' if active == 1 else 's'}" if active else "none"

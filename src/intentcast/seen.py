@@ -4,24 +4,25 @@ Stage, hand-off, returns, packet and warnings all look through here, so nothing 
 at or after the as-of time reaches any of them.
 """
 
-import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from intentcast.config import DatasetConfig
 from intentcast.features.requests import ToldEvents, micros_of_hours, times_of, told_events
 from intentcast.histories import KnownOutcome, LeadHistory
-from intentcast.instants import micros
+from intentcast.instants import Ints, micros
+from intentcast.kinds import of_types
 
 DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-Rows = NDArray[np.intp]
+Rows = NDArray[np.int64]
 
 
 class SeenEvent(NamedTuple):
@@ -50,8 +51,9 @@ class SeenHistory:
         history: As it was sent.
         as_of: Microseconds since 1970.
         told: Its events, each once, those that are not seen among them.
-        own_rows: Which of them are the lead's own human events that are seen, shape (n_own,).
-        colleague_rows: Those of the others of its account.
+        rows: Which of them are human events that are seen: the lead's own, then those of the
+            others of its account.
+        n_own: How many of them are its own.
         machine_rows: The lead's own events of machines.
         outcomes: The lead's own.
         n_late: Events of the account that became known too late.
@@ -60,50 +62,48 @@ class SeenHistory:
     history: LeadHistory
     as_of: int
     told: ToldEvents
-    own_rows: Rows
-    colleague_rows: Rows
+    rows: Rows
+    n_own: int
     machine_rows: Rows
     outcomes: tuple[SeenOutcome, ...]
     n_late: int
 
-    @functools.cached_property
-    def own(self) -> list[SeenEvent]:
-        """The lead's own human events, each once, in no particular order."""
-        return self._events(self.own_rows)
+    @property
+    def own_rows(self) -> Rows:
+        """Which events are the lead's own human ones, shape (n_own,)."""
+        return self.rows[: self.n_own]
 
-    @functools.cached_property
-    def colleagues(self) -> list[SeenEvent]:
-        """Those of the others of its account."""
-        return self._events(self.colleague_rows)
+    @property
+    def colleague_rows(self) -> Rows:
+        """Which are those of the others of its account."""
+        return self.rows[self.n_own :]
 
-    @functools.cached_property
-    def machine(self) -> list[SeenEvent]:
-        """The lead's own events of machines."""
-        return self._events(self.machine_rows)
+    def since(
+        self, start: int, types: tuple[str, ...], *, are_left_out: bool = False
+    ) -> list[SeenEvent]:
+        """Return the own human events that occurred at or after an instant, of some types.
 
-    def since(self, start: int, kinds: Collection[str] | None = None) -> list[SeenEvent]:
-        """Return the own human events that occurred at or after an instant, of some types."""
-        return self._events(self.rows_since(start, kinds))
+        Args:
+            start: Microseconds since 1970.
+            types: Of events.
+            are_left_out: Whether the events of all other types are meant.
+        """
+        return self._events(self._rows_since(start, types, are_left_out=are_left_out))
 
-    def rows_since(self, start: int, kinds: Collection[str] | None = None) -> Rows:
-        """Return which events those are."""
-        rows = self.own_rows[self.told.occurred[self.own_rows] >= start]
-        if kinds is None:
-            return rows
-        types = self.told.events.event_type
-        return np.array([row for row in rows.tolist() if types[row] in kinds], dtype=np.intp)
+    def _rows_since(self, start: int, types: tuple[str, ...], *, are_left_out: bool) -> Rows:
+        is_of = self.told.events.by_kind(of_types(types))
+        rows: Rows = _since(self.own_rows, self.told.occurred, start, is_of, int(not are_left_out))
+        return rows
 
-    def active_days(self, start: int, passive: Collection[str]) -> int:
+    def active_days(self, start: int, passive: tuple[str, ...]) -> int:
         """Return on how many UTC days an own event occurred from an instant on, passive ones not.
 
         Args:
             start: Microseconds since 1970.
             passive: Event types that are no engagement.
         """
-        types, rows = self.told.events.event_type, self.rows_since(start)
-        days = (self.told.occurred[rows] // DAY).tolist()
-        both = zip(rows.tolist(), days, strict=True)
-        return len({day for row, day in both if types[row] not in passive})
+        rows = self._rows_since(start, passive, are_left_out=True)
+        return len(set((self.told.occurred[rows] // DAY).tolist()))
 
     def _events(self, rows: Rows) -> list[SeenEvent]:
         told, places = self.told, rows.tolist()
@@ -126,19 +126,55 @@ def see(history: LeadHistory, config: DatasetConfig) -> SeenHistory:
     late = config.source_delay_hours
     as_of, lead = micros(history.as_of), history.lead_id
     told = told_events(history, micros_of_hours(late.events))
-    is_own = told.person == told.people.get(lead, -1)
-    is_seen = told.known < as_of
-    is_human = is_seen & told.is_human
+    rows, n_own, machine_rows, n_late = _parted(
+        told.events.person, told.events.people.get(lead, -1), told.is_human, told.known, as_of
+    )
     return SeenHistory(
         history=history,
         as_of=as_of,
         told=told,
-        own_rows=np.flatnonzero(is_human & is_own),
-        colleague_rows=np.flatnonzero(is_human & ~is_own),
-        machine_rows=np.flatnonzero(is_seen & is_own & ~told.is_human),
+        rows=rows,
+        n_own=n_own,
+        machine_rows=machine_rows,
         outcomes=_outcomes(history, micros_of_hours(late.outcomes), as_of),
-        n_late=len(is_seen) - int(is_seen.sum()),
+        n_late=n_late,
     )
+
+
+@njit(cache=True, nogil=True)
+def _parted(
+    person: Ints, lead: int, is_human: NDArray[np.bool_], known: Ints, as_of: int
+) -> tuple[Rows, int, Rows, int]:
+    """Return `rows`, `n_own`, `machine_rows` and `n_late` of a `SeenHistory`."""
+    own, others = np.empty(len(person), np.int64), np.empty(len(person), np.int64)
+    machine = np.empty(len(person), np.int64)
+    n_own, n_others, n_machine, n_late = 0, 0, 0, 0
+    for row in range(len(person)):
+        if known[row] >= as_of:
+            n_late += 1
+        elif person[row] != lead:
+            if is_human[row]:
+                others[n_others] = row
+                n_others += 1
+        elif is_human[row]:
+            own[n_own] = row
+            n_own += 1
+        else:
+            machine[n_machine] = row
+            n_machine += 1
+    rows = np.concatenate((own[:n_own], others[:n_others]))
+    return rows, n_own, machine[:n_machine], n_late
+
+
+@njit(cache=True, nogil=True)
+def _since(rows: Rows, occurred: Ints, start: int, is_of: NDArray[np.bool_], wanted: int) -> Rows:
+    """Return the rows that occurred from an instant on and are of some types, or are not."""
+    out, n = np.empty(len(rows), np.int64), 0
+    for row in rows:
+        if occurred[row] >= start and is_of[row] == wanted:
+            out[n] = row
+            n += 1
+    return out[:n]
 
 
 def _outcomes(history: LeadHistory, delay: int, as_of: int) -> tuple[SeenOutcome, ...]:
@@ -154,7 +190,7 @@ def _outcomes(history: LeadHistory, delay: int, as_of: int) -> tuple[SeenOutcome
 
 def day_of(instant: int) -> str:
     """Return the UTC day of an instant in microseconds, as 2026-01-31."""
-    return f"{_EPOCH + instant * _MICROSECOND:%Y-%m-%d}"
+    return (_EPOCH + instant * _MICROSECOND).date().isoformat()
 
 
 def n_days(events: Sequence[SeenEvent]) -> int:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from intentcast.engagement import Engagement
 from intentcast.features.vocabulary import coded, distinct
 from intentcast.kinds import Kind, KindTable
-from intentcast.seen import DAY, Rows, SeenHistory
+from intentcast.seen import DAY, SeenHistory
 from intentcast.sources import Dataset
 from intentcast.stage_walk import walk_stages
 
@@ -170,7 +170,7 @@ class SignalReader:
         """Return masks without the signals that ask for longer than an event lasted."""
         for bit, seconds in self.timed:
             # An event that does not say lasted no time: NaN is not at least anything.
-            masks &= ~np.where(lasted >= seconds, 0, bit)
+            masks &= np.where(lasted >= seconds, -1, ~bit)
         return masks
 
     def _matches(self, contents: pl.Series) -> Ints:
@@ -209,21 +209,20 @@ def stage_of(signals: tuple[StageSignal, ...], seen: SeenHistory) -> Stage:
     """Return one lead's stage: the furthest with a signal, else awareness."""
     read, told = reader(signals), seen.told
     mask = np.zeros(len(told.events), dtype=np.int64)
-    rows = np.concatenate([seen.own_rows, seen.colleague_rows])
-    mask[rows] = read.masks(told.events)[rows]
-    lead = seen.history.lead_id
-    place = told.people.get(lead, len(told.people))
-    account = np.zeros(len(told.people) + 1, dtype=np.int32)
-    events = SignalEvents(told.known, told.occurred, told.person, told.content, mask, account)
+    mask[seen.rows] = read.masks(told.events)[seen.rows]
+    people, person = told.events.people, told.events.person
+    place = people.get(seen.history.lead_id, len(people))
+    account = np.zeros(len(people) + 1, dtype=np.int32)
+    events = SignalEvents(told.known, told.occurred, person, told.content, mask, account)
     levels = np.zeros(len(account), dtype=np.int64)
     # Those that are not seen yet match nothing, so that all may be walked over as they came.
     walk_stages(read.arrays, events, 0, len(mask), seen.as_of, levels)
     return STAGES[int(levels[place])]
 
 
-def matching(signals: tuple[StageSignal, ...], seen: SeenHistory, rows: Rows) -> list[bool]:
+def matching(signals: tuple[StageSignal, ...], seen: SeenHistory) -> NDArray[np.bool_]:
     """Return which events match a signal, whenever they occurred and however few they are."""
-    found: list[bool] = (reader(signals).masks(seen.told.events)[rows] != 0).tolist()
+    found: NDArray[np.bool_] = reader(signals).masks(seen.told.events) != 0
     return found
 
 

@@ -81,7 +81,7 @@ class TierPolicy:
             was = np.array([_LEVEL.get(tier or "", 0) for tier in previous], dtype=np.int64)
             kept = np.searchsorted(np.array(self.leave), probabilities, side="right")
             level = np.maximum(level, np.minimum(was, kept))
-        return [TIERS[i] for i in level]
+        return [TIERS[i] for i in level.tolist()]
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as JSON values; optional thresholds that it does not have are left out.

@@ -57,17 +57,19 @@ def write_fit(spec: FeatureSpec, numbers: Floats, levels: Codes, out: Singles) -
     none.
     """
     first = spec.first_column["fit"]
-    if first < 0:
-        return
-    n_numeric = numbers.shape[1]
-    out[first : first + n_numeric] = numbers.T
-    at = first + n_numeric
-    out[at:] = 0.0
-    _raise_flags(levels, spec.flag_places, at, out)
+    if first >= 0:
+        _write(numbers, levels, spec.flag_places, first, out)
 
 
 @njit(cache=True, nogil=True)
-def _raise_flags(levels: Codes, places: NDArray[np.int64], first: int, out: Singles) -> None:
+def _write(
+    numbers: Floats, levels: Codes, places: NDArray[np.int64], first: int, out: Singles
+) -> None:
+    for attribute in range(numbers.shape[1]):
+        for row in range(numbers.shape[0]):
+            out[first + attribute, row] = numbers[row, attribute]
+    first += numbers.shape[1]
+    out[first:] = 0.0
     for attribute in range(levels.shape[1]):
         for row in range(levels.shape[0]):
             if levels[row, attribute] >= 0:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
 from intentcast.config import DatasetConfig
@@ -16,7 +17,7 @@ from intentcast.engagement import Engagement
 from intentcast.features.encode import kind_of
 from intentcast.features.fit import as_numbers
 from intentcast.features.kernel.arrays import ALWAYS, Codes, Floats, Histories, Ints
-from intentcast.features.kernel.order import arranged
+from intentcast.features.kernel.order import bounds_of, event_order
 from intentcast.features.seniority import rank
 from intentcast.features.vocabulary import NONE, Vocabulary
 from intentcast.histories import Attribute, KnownOutcome, LeadHistory, text_of
@@ -55,17 +56,6 @@ class ToldEvents:
     is_human: NDArray[np.bool_]
 
     @functools.cached_property
-    def people(self) -> dict[str, int]:
-        """Everyone who did something, numbered as they come."""
-        return {person: i for i, person in enumerate(dict.fromkeys(self.events.lead_id))}
-
-    @functools.cached_property
-    def person(self) -> Ints:
-        """The number of who did it, shape (n,)."""
-        number = self.people
-        return np.array([number[person] for person in self.events.lead_id], dtype=np.int64)
-
-    @functools.cached_property
     def content(self) -> Ints:
         """The number of each event's content, −1 for none, shape (n,)."""
         found: Ints = self.events.by_kind(self.events.kinds[0].content)
@@ -73,12 +63,13 @@ class ToldEvents:
 
     def numbered(self, number: Mapping[str, int]) -> Ints:
         """Return the number of who did it, by another numbering; −1 for who is not in it."""
-        of_people = np.array([number.get(person, NONE) for person in self.people], dtype=np.int64)
-        return of_people[self.person] if len(of_people) else self.person
+        people, person = self.events.people, self.events.person
+        of_people = np.array([number.get(name, NONE) for name in people], dtype=np.int64)
+        return of_people[person] if len(of_people) else person
 
 
 class _Part(NamedTuple):
-    """Human events of one history or of several; see `Histories`."""
+    """Events of one history or of several, those of machines of no lead; see `Histories`."""
 
     lead: Ints
     known: Ints
@@ -127,31 +118,33 @@ def encode_histories(
         told = told_events(history, delays.events)
         parts.append(_part(told, number, vocabulary))
         for outcome in history.outcomes:
-            lead = number.get(outcome.lead_id)
-            if lead is not None:
+            whose = number.get(outcome.lead_id)
+            if whose is not None:
                 ended_at, told_at = times_of(outcome, delays.outcomes)
                 kind = kind_of(outcome.outcome, won=won, lost=lost)
-                outcomes.append((lead, told_at, ended_at, kind))
+                outcomes.append((whose, told_at, ended_at, kind))
     n_leads = account_leads[-1]
-    events = _together(parts)
-    lead_events, known, occurred, codes, content, value, duration = arranged(*events, n_leads)
+    lead, known, occurred, codes, content, value, duration = _together(parts)
+    lead_events = bounds_of(lead, n_leads)
+    order = event_order(lead, known, occurred, value, duration, lead_events)
     ended = np.array(sorted(outcomes), dtype=np.int64).reshape(len(outcomes), 4)
+    of_outcomes = np.ascontiguousarray(ended.T)
     arrays = Histories(
         account_leads=np.array(account_leads, dtype=np.int64),
         lead_events=lead_events,
-        lead_outcomes=_bounds(ended[:, 0], n_leads),
+        lead_outcomes=bounds_of(of_outcomes[0], n_leads),
         lead_ranks=np.arange(n_leads + 1),
         lead_rows=np.array(lead_rows, dtype=np.int64),
         created=np.array(created, dtype=np.int64),
-        known=known,
-        occurred=occurred,
-        codes=codes,
-        content=content,
-        value=value,
-        duration=duration,
-        outcome_known=np.ascontiguousarray(ended[:, 1]),
-        outcome_occurred=np.ascontiguousarray(ended[:, 2]),
-        outcome_kind=np.ascontiguousarray(ended[:, 3]),
+        known=known[order],
+        occurred=occurred[order],
+        codes=codes.take(order, axis=0),
+        content=content[order],
+        value=value[order],
+        duration=duration[order],
+        outcome_known=of_outcomes[1],
+        outcome_occurred=of_outcomes[2],
+        outcome_kind=of_outcomes[3],
         rank_known=np.full(n_leads, ALWAYS, dtype=np.int64),
         rank=np.array(ranks, dtype=np.int64),
         as_of=np.array(as_of, dtype=np.int64),
@@ -161,7 +154,7 @@ def encode_histories(
 
 
 def _part(told: ToldEvents, number: Mapping[str, int], vocabulary: Vocabulary) -> _Part:
-    """Return one history's human events as numbers.
+    """Return one history's events as numbers.
 
     Args:
         told: Its events.
@@ -169,16 +162,15 @@ def _part(told: ToldEvents, number: Mapping[str, int], vocabulary: Vocabulary) -
         vocabulary: What training learnt.
     """
     events = told.events
-    codes = events.by_kind(vocabulary.codes)
-    lead = told.numbered(number)
-    part = _Part(
-        lead, told.known, told.occurred, codes, told.content, events.value, events.duration
+    return _Part(
+        lead=np.where(told.is_human, told.numbered(number), NONE),
+        known=told.known,
+        occurred=told.occurred,
+        codes=events.by_kind(vocabulary.codes),
+        content=told.content,
+        value=events.value,
+        duration=events.duration,
     )
-    kept = told.is_human & (lead >= 0)
-    if bool(kept.all()):
-        return part
-    columns: list[Any] = [column[kept] for column in part]
-    return _Part(*columns)
 
 
 def _together(parts: Sequence[_Part]) -> _Part:
@@ -191,6 +183,7 @@ def _together(parts: Sequence[_Part]) -> _Part:
     return _Part(whole, whole, whole, np.zeros((0, 3), dtype=np.int32), whole, real, real)
 
 
+@functools.lru_cache(maxsize=64)
 def micros_of_hours(hours: float) -> int:
     """Return hours as whole microseconds."""
     return timedelta(hours=hours) // timedelta(microseconds=1)
@@ -208,10 +201,6 @@ def times_of(row: KnownOutcome, delay: int) -> tuple[int, int]:
         return occurred, occurred + delay
     known = micros(recorded)
     return occurred, max(known, occurred)
-
-
-def _bounds(owner: Ints, n_owners: int) -> Ints:
-    return np.searchsorted(owner, np.arange(n_owners + 1)).astype(np.int64)
 
 
 def told_events(history: LeadHistory, delay: int) -> ToldEvents:
@@ -234,14 +223,27 @@ def told_events(history: LeadHistory, delay: int) -> ToldEvents:
 
 
 def _told(events: Engagement, delay: int) -> ToldEvents:
-    occurred, recorded = events.occurred, events.recorded
-    known = np.where(recorded == UNSAID, occurred + delay, np.maximum(recorded, occurred))
-    is_human = np.array([not machine for machine in events.is_machine], dtype=np.bool_)
-    return ToldEvents(events, occurred, known, is_human)
+    known = _known(events.occurred, events.recorded, delay)
+    is_human = np.ones(len(events), dtype=np.bool_)
+    if True in events.is_machine:
+        is_human = np.array([not machine for machine in events.is_machine], dtype=np.bool_)
+    return ToldEvents(events, events.occurred, known, is_human)
+
+
+@njit(cache=True, nogil=True)
+def _known(occurred: Ints, recorded: Ints, delay: int) -> Ints:
+    """Return when events became known, from when they occurred and were recorded, if they say."""
+    out = np.empty(len(occurred), dtype=np.int64)
+    for i in range(len(occurred)):
+        is_said = recorded[i] != UNSAID
+        out[i] = max(recorded[i], occurred[i]) if is_said else occurred[i] + delay
+    return out
 
 
 def _once_each(events: Engagement, told: ToldEvents) -> list[int] | None:
     """Return one row per lead and `event_id`, what became known first; None to keep them all."""
+    if events.event_id.count(None) == len(events):
+        return None
     named = [i for i, name in enumerate(events.event_id) if name is not None]
     if len({(events.lead_id[i], events.event_id[i]) for i in named}) == len(named):
         return None
@@ -285,7 +287,7 @@ def _fit(histories: Sequence[LeadHistory], vocabulary: Vocabulary) -> tuple[Floa
         for j, name in enumerate(spec.numeric):
             numbers[i, j] = _number(history.attribute(name))
         for j, (name, _) in enumerate(spec.levels):
-            levels[i, j] = vocabulary.level_of(j, text_of(history.attribute(name)))
+            levels[i, j] = vocabulary.level_of(j, history.text(name))
     return numbers, levels
 
 

@@ -1,5 +1,6 @@
 """The rank that a job title tells: whose engagement weighs more inside an account."""
 
+import functools
 import re
 
 UNKNOWN, STAFF, MANAGER, DIRECTOR, VICE_PRESIDENT, CHIEF = range(6)
@@ -12,6 +13,7 @@ _RANKS = (
 _PATTERNS = tuple((rank, re.compile(pattern)) for rank, pattern in _RANKS)
 
 
+@functools.lru_cache(maxsize=4096)
 def rank(title: str | None) -> int:
     """Return 0 for an unknown title, 1 for any other, 2 manager, 3 director, 4 VP, 5 chief."""
     if title is None or not title.strip():

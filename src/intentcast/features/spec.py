@@ -112,6 +112,21 @@ class FeatureSpec:
         return self.shape.channels
 
     @functools.cached_property
+    def core_names(self) -> frozenset[str]:
+        """Those of the theme groups that are of the core."""
+        both = zip(self.themes, self.theme_names, strict=False)
+        return frozenset(name for theme, name in both if theme in self.core_themes)
+
+    @functools.cached_property
+    def theme_attention(self) -> dict[float, dict[str, str]]:
+        """Per half-life the feature of each theme group's recency-weighted attention."""
+        units = {h: f"{h:g}".replace(".", "_") + "d_halflife" for h in self.half_lives_days}
+        return {
+            half_life: {n: f"theme.recency_weighted.{n}.{unit}" for n in self.theme_names}
+            for half_life, unit in units.items()
+        }
+
+    @functools.cached_property
     def columns(self) -> tuple[Column, ...]:
         """Every feature that is on, in the matrix's order."""
         found = blocks(self.shape)

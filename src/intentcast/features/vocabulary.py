@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from intentcast.features.kernel.arrays import Codes
 from intentcast.features.spec import FeatureSpec
@@ -70,6 +71,23 @@ class Vocabulary:
             for kind, content, channel in kinds
         ]
         return np.array(rows, dtype=np.int32).reshape(len(rows), 3)
+
+    @functools.cached_property
+    def unlearnt(self) -> KindTable:
+        """Of each kind of event, rows of four: whether training did not learn its type or channel.
+
+        Then whether its content is of no known theme, and whether it has any.
+        """
+        others = np.array([len(self.types), len(self.themes.names), len(self.channels)])
+
+        def make(kinds: Sequence[Kind]) -> NDArray[np.int64]:
+            codes = self._codes_of(kinds)
+            is_type, is_theme, is_channel = (codes == others).T
+            has_content = codes[:, 1] != NONE
+            columns = (is_type, is_channel, is_theme, has_content)
+            return np.column_stack(columns).astype(np.int64)
+
+        return KindTable(make)
 
     def level_of(self, attribute: int, text: str | None) -> int:
         """Return the number of an attribute's level; −1 where it is unknown."""

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intentcast.errors import RefusedError
-from intentcast.propensity.blend import BlendModel
+from intentcast.propensity.blend import BlendModel, blended
 from intentcast.propensity.hazard import HazardAt
-from intentcast.propensity.margins import Floats, logit, sigmoid
+from intentcast.propensity.logistic import _CLIP, NEVER_DAYS, LogisticModel
+from intentcast.propensity.margins import Floats, logit, sigmoid, stacked_dots
 from intentcast.propensity.steps import HorizonModel
 
 
@@ -35,6 +36,11 @@ class HorizonProbabilities:
         """Return the probabilities of one of the horizons, shape (n,)."""
         out: Floats = self.probabilities[:, self.horizons_days.index(days)]
         return out
+
+    def of_row(self, row: int) -> list[tuple[int, float, float, float]]:
+        """Return one lead's horizons, each with its probability and the interval's ends."""
+        parts = (part[row].tolist() for part in (self.probabilities, self.low, self.high))
+        return list(zip(self.horizons_days, *parts, strict=True))
 
     def wider_than(self, width: float) -> NDArray[np.bool_]:
         """Return where the interval, high less low, is wider; shape (n, n_horizons)."""
@@ -104,13 +110,13 @@ def _at_learnt(
     models: Mapping[int, HorizonModel], features: Floats, log_odds: Mapping[int, Floats]
 ) -> HorizonProbabilities:
     horizons = tuple(sorted(models))
-    margins, p, low, high = np.empty((4, len(features), len(horizons)))
+    margins = np.empty((len(features), len(horizons)))
+    bands = np.empty((3, *margins.shape))
     for column, (days, margin) in enumerate(_margins(models, features, log_odds).items()):
         margins[:, column] = margin
-        band = models[days].calibrator.band(margin)
-        p[:, column], low[:, column], high[:, column] = band
-    rising = [np.maximum.accumulate(part, axis=1) for part in (p, low, high)]
-    return HorizonProbabilities(horizons, margins, rising[0], rising[1], rising[2])
+        bands[:, :, column] = models[days].calibrator.band(margin)
+    p, low, high = np.maximum.accumulate(bands, axis=2)
+    return HorizonProbabilities(horizons, margins, p, low, high)
 
 
 def _hazard_of(model: HorizonModel) -> HazardAt | None:
@@ -132,16 +138,33 @@ def _margins(
 ) -> dict[int, Floats]:
     """Return each horizon's log-odds, given those of the hazard models."""
     out = {}
+    of_logistic = _of_logistic(models, features)
     for days, model in sorted(models.items()):
         at = _hazard_of(model)
         if at is None:
-            out[days] = model.learner.margins(features)
+            found = of_logistic.get(days)
+            out[days] = model.learner.margins(features) if found is None else found
             continue
         of_hazard = at.hazard.margins_at(log_odds[id(at.hazard)], at.days)
         if isinstance(model.learner, BlendModel):
-            of_hazard = model.learner.blend(features, of_hazard)
+            of_hazard = blended(of_logistic[days], of_hazard)
         out[days] = of_hazard
     return out
+
+
+def _of_logistic(models: Mapping[int, HorizonModel], features: Floats) -> dict[int, Floats]:
+    """Return each logistic regression's log-odds by horizon: all of them in one go."""
+    found = {}
+    for days, model in models.items():
+        learner = model.learner.logistic if isinstance(model.learner, BlendModel) else model.learner
+        if isinstance(learner, LogisticModel):
+            found[days] = learner
+    if not found:
+        return {}
+    parts = ((m.never, m.mean, m.scale, m.weights, m.intercept) for m in found.values())
+    rows = np.ascontiguousarray(features, dtype=np.float64)
+    margins = stacked_dots(rows, *zip(*parts, strict=True), NEVER_DAYS, _CLIP)
+    return dict(zip(found, margins.T, strict=True))
 
 
 def _paces(

@@ -38,6 +38,37 @@ def standardised_dots(
 
 
 @njit(cache=True)
+def stacked_dots(
+    matrix: Floats,
+    never: Any,
+    mean: Any,
+    scale: Any,
+    weights: Any,
+    start: Any,
+    never_days: float,
+    most: float,
+) -> Floats:
+    """Return `standardised_dots` for several means, scales and weights, shape (n, n_stacked).
+
+    The same bits; each logarithm is taken once. See there: the arguments are tuples here.
+    """
+    out = np.empty((matrix.shape[0], len(mean)))
+    of_never = _squashed(never_days)
+    for row in range(matrix.shape[0]):
+        for k in range(len(mean)):
+            out[row, k] = start[k]
+        for j in range(matrix.shape[1]):
+            is_unknown = np.isnan(matrix[row, j])
+            squashed = of_never if is_unknown else _squashed(matrix[row, j])
+            for k in range(len(mean)):
+                x = _scaled(squashed, mean[k][j], scale[k][j], most)
+                if is_unknown and not never[k][j]:
+                    x = 0.0
+                out[row, k] += x * weights[k][j]
+    return out
+
+
+@njit(cache=True)
 def standardised(
     matrix: Floats, never: Any, mean: Floats, scale: Floats, never_days: float, most: float
 ) -> Floats:
@@ -63,8 +94,17 @@ def standardised(
 def _standardised(x: float, mean: float, scale: float, most: float) -> float:
     if np.isnan(x):
         return 0.0
-    squashed = math.copysign(math.log1p(abs(x)), x)
-    return min(max((squashed - mean) / scale, -most), most)
+    return float(_scaled(_squashed(x), mean, scale, most))
+
+
+@njit(cache=True, inline="always")
+def _squashed(x: float) -> float:
+    return float(math.copysign(math.log1p(abs(x)), x))
+
+
+@njit(cache=True, inline="always")
+def _scaled(squashed: float, mean: float, scale: float, most: float) -> float:
+    return float(min(max((squashed - mean) / scale, -most), most))
 
 
 @njit(cache=True)

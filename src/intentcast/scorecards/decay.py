@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -62,9 +63,15 @@ class NoDecay(Part):
         """None."""
         return KEPT
 
+    @property
+    def falls(self) -> Ints:
+        """Microseconds of silence and the factor in thousandths from then on, shape (n, 2)."""
+        return np.zeros((0, 2), dtype=np.int64)
+
     def factor(self, silence: Ints) -> Ints:
-        """Return 1 as thousandths."""
-        return np.full(silence.shape, THOUSANDTHS, dtype=np.int64)
+        """Return the factor in thousandths for silences in microseconds, shape (n,)."""
+        found: Ints = _factors(self.falls, silence)
+        return found
 
 
 class SilenceStep(Part):
@@ -102,14 +109,13 @@ class SilenceDecay(NoDecay):
         """Days of silence after which earlier behaviour is forgotten for good."""
         return self.reset_days
 
-    def factor(self, silence: Ints) -> Ints:
-        """Return the factor in thousandths for silences in microseconds, shape (n,)."""
-        factor = np.full(silence.shape, THOUSANDTHS, dtype=np.int64)
-        for step in self.steps:
-            factor[silence >= step.days * DAY_US] = to_thousandths(step.factor)
+    @property
+    def falls(self) -> Ints:
+        """The steps, rising, and the reset."""
+        rows = [(step.days * DAY_US, to_thousandths(step.factor)) for step in self.steps]
         if self.reset_days:
-            factor[silence >= self.reset_days * DAY_US] = 0
-        return factor
+            rows.append((self.reset_days * DAY_US, 0))
+        return np.array(rows, dtype=np.int64).reshape(len(rows), 2)
 
 
 class LifespanDecay(NoDecay):
@@ -162,3 +168,26 @@ DECAYS: dict[str, type[NoDecay]] = {
     "monthly": MonthlyDecay,
     "half_life": HalfLifeDecay,
 }
+
+
+@njit(cache=True, nogil=True)
+def factor_after(falls: Ints, silence: int) -> int:
+    """Return the factor in thousandths after a silence in microseconds: of the last fall reached.
+
+    Args:
+        falls: See `NoDecay.falls`.
+        silence: Microseconds.
+    """
+    factor = THOUSANDTHS
+    for i in range(len(falls)):
+        if silence >= falls[i, 0]:
+            factor = falls[i, 1]
+    return factor
+
+
+@njit(cache=True, nogil=True)
+def _factors(falls: Ints, silence: Ints) -> Ints:
+    out = np.empty(len(silence), dtype=np.int64)
+    for i in range(len(silence)):
+        out[i] = factor_after(falls, silence[i])
+    return out

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from intentcast.contracts import INSTANT
-from intentcast.features.kernel.order import bounds_of, event_order
 from intentcast.features.vocabulary import coded
 from intentcast.scorecards.kernel import NO_LIMIT, Events, Flags, Ints, Signatures
+from intentcast.scorecards.ordering import in_order
 from intentcast.scorecards.rulebook import Rulebook
 from intentcast.scorecards.sharing import walk_shared
 from intentcast.scorecards.signatures import text_codes
@@ -45,10 +45,7 @@ def read_events(
     signature, codes = book.signatures.of_events(table)
     signatures, rank = book.signatures.tables
     occurred = micros(table["occurred_at"])
-    # Activity first among what became known together: it alone says whether a silence ended.
-    step = 2 * known + signatures.opts_out[signature]
-    bounds = bounds_of(lead, len(ids))
-    order = event_order(lead, step, occurred, rank[signature, 0], rank[signature, 1], bounds)
+    bounds, order = in_order(lead, known, occurred, signature, signatures.opts_out, rank, len(ids))
     content = np.full(len(order), -1, dtype=np.int32)
     if book.counts_contents:
         codes = codes if "content" in codes else {"content": text_codes(table["content"])[0]}
@@ -86,45 +83,34 @@ def shared(book: Rulebook, events: Events, signatures: Signatures, account: Ints
         signatures: Of the events.
         account: Number of each lead's account, shape (n_leads,).
     """
-    lead = np.repeat(np.arange(len(account)), np.diff(events.bounds))
-    shape = (len(book.people), len(lead))
-    shared_known, shared_occurred = (np.full(shape, NO_LIMIT, dtype=np.int64) for _ in range(2))
-    for row, position in enumerate(book.people):
-        if len(account) < _people(book, position):
-            continue  # there are not so many
-        matches = _counting(book, signatures, position)[events.signature] & (events.content >= 0)
-        at = np.flatnonzero(matches)
-        if not len(at):
-            continue
-        of_content = account[lead[at]] * (2**32) + events.content[at]
-        walk_shared(
-            at,
-            lead[at],
-            of_content,
-            events.known,
-            events.occurred,
-            _people(book, position),
-            shared_known[row],
-            shared_occurred[row],
-        )
+    shared_known, shared_occurred = walk_shared(
+        _counting(book, signatures),
+        book.enough,
+        account,
+        events.bounds,
+        events.known,
+        events.occurred,
+        events.signature,
+        events.content,
+    )
     return events._replace(shared_known=shared_known, shared_occurred=shared_occurred)
 
 
-def _people(book: Rulebook, position: int) -> int:
-    return book.card.behaviours[position].distinct_people or 0
+def _counting(book: Rulebook, signatures: Signatures) -> Flags:
+    """Return which signatures count for each rule about people, shape (n_rules, n_signatures).
 
-
-def _counting(book: Rulebook, signatures: Signatures, position: int) -> Flags:
-    """Return which signatures count for a rule: they match it, and no earlier one of its group."""
-    remembered = book.counting.get(position)
+    Those that match it and no earlier one of its group.
+    """
+    remembered = book.counting.get(book.people)
     if remembered is not None and remembered[0] is signatures:
         return remembered[1]
     group = book.rules.group
-    out = np.zeros(len(signatures.opts_out), dtype=np.bool_)
-    for number in range(len(out)):
+    out = np.zeros((len(book.people), len(signatures.opts_out)), dtype=np.bool_)
+    for number in range(out.shape[1]):
         start, stop = signatures.first_rule[number : number + 2]
         met = signatures.rules[start:stop].tolist()
-        earlier = [r for r in met if r < position and group[r] == group[position] >= 0]
-        out[number] = position in met and not earlier
-    book.counting[position] = (signatures, out)
+        for row, position in enumerate(book.people):
+            earlier = [r for r in met if r < position and group[r] == group[position] >= 0]
+            out[row, number] = position in met and not earlier
+    book.counting[book.people] = (signatures, out)
     return out

@@ -1,9 +1,10 @@
-"""Histories' events in the one order that points are counted in."""
+"""Events in the one order that points are counted in."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from intentcast.features.kernel.order import bounds_of, event_order
 from intentcast.scorecards.kernel import Codes, Flags, Ints
 
 
@@ -13,43 +14,28 @@ def in_order(
     known: Ints,
     occurred: Ints,
     signature: Codes,
-    content: Ints,
     opts_out: Flags,
     rank: NDArray[np.float64],
     n_leads: int,
-) -> tuple[Ints, Ints, Ints, Codes, Codes, Ints]:
-    """Return bounds by lead, the columns in order, and the order.
+) -> tuple[Ints, Ints]:
+    """Return bounds by lead, and the order of the events.
 
-    By lead, then by when it became known with activity before opt-outs, by when it occurred, and by
-    what it means to the rules: the order that `history.read_events` puts a table's events in.
+    By lead, then by when it became known with activity before opt-outs, since it alone says whether
+    a silence ended; by when it occurred, and by what it means to the rules.
 
     Args:
-        lead: Number of each event's.
+        lead: Number of each event's; negative for events to be left out.
         known: Microseconds.
         occurred: Likewise.
         signature: Its number.
-        content: Its number.
         opts_out: Of each signature.
         rank: Of each signature, shape (n, 2).
         n_leads: How many there are.
     """
     n = len(lead)
-    order = np.arange(n)
-    for half in (1, 0):
-        key = np.empty(n)
-        for i in range(n):
-            key[i] = rank[signature[order[i]], half]
-        order = order[np.argsort(key, kind="mergesort")]
-    order = order[np.argsort(occurred[order], kind="mergesort")]
-    step = np.empty(n, dtype=np.int64)
+    step, first, second = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
     for i in range(n):
-        step[i] = 2 * known[order[i]] + opts_out[signature[order[i]]]
-    order = order[np.argsort(step, kind="mergesort")]
-    order = order[np.argsort(lead[order], kind="mergesort")]
-    bounds = np.zeros(n_leads + 1, dtype=np.int64)
-    for i in range(n):
-        bounds[lead[i] + 1] += 1
-    for i in range(n_leads):
-        bounds[i + 1] += bounds[i]
-    contents = content[order].astype(np.int32)
-    return bounds, known[order], occurred[order], signature[order], contents, order
+        step[i] = 2 * known[i] + opts_out[signature[i]]
+        first[i], second[i] = rank[signature[i], 0], rank[signature[i], 1]
+    bounds = bounds_of(lead, n_leads)
+    return bounds, event_order(lead, step, occurred, first, second, bounds)

@@ -7,11 +7,8 @@ thousandth; only the edge turns them into numbers again: a `Decimal` in a ledger
 
 from decimal import Decimal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-
-Ints = NDArray[np.int64]
+from numba import njit
 
 THOUSANDTHS = 1000
 
@@ -33,7 +30,8 @@ def as_points(thousandths: pl.Series) -> pl.Series:
     return pl.Series(thousandths.name, thousandths.to_numpy() / THOUSANDTHS, dtype=pl.Float64)
 
 
-def scaled(thousandths: Ints, factor: Ints) -> Ints:
+@njit(cache=True, nogil=True)
+def scaled(thousandths: int, factor: int) -> int:
     """Multiply points by a factor in thousandths, rounded half up to a whole thousandth.
 
     `floor((points · factor + 500) / 1000)`: rises with both where points are not negative, so a

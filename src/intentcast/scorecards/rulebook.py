@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from intentcast.scorecards.kernel import (
     PEOPLE,
     UNTIL,
     Flags,
+    Ints,
     Rules,
     Signatures,
 )
@@ -33,17 +34,39 @@ _REMEMBERED = 100_000
 Made = TypeVar("Made")
 
 
+class Limits(NamedTuple):
+    """What turns points into score and class; thousandths, `NO_LIMIT` for none.
+
+    Attributes:
+        behaviours: The most that behaviours give.
+        total: The most that all give.
+        warm: From which score on a lead is warm.
+        hot: Hot.
+        hot_needs_attributes: The attribute points that a hot lead has at least.
+        falls: Of the decay by silence; see `decay.NoDecay.falls`.
+    """
+
+    behaviours: int
+    total: int
+    warm: int
+    hot: int
+    hot_needs_attributes: int
+    falls: Ints
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """What the engine computes from a card once.
 
-    `counting` remembers, per rule about people, which signatures count for it.
+    `counting` remembers, for the rules about people, which signatures count for them.
     """
 
     card: Scorecard
     signatures: SignatureBook
     _met: dict[tuple[str, str | None], Flags] = field(default_factory=dict, repr=False)
-    counting: dict[int, tuple[Signatures, Flags]] = field(default_factory=dict, repr=False)
+    counting: dict[tuple[int, ...], tuple[Signatures, Flags]] = field(
+        default_factory=dict, repr=False
+    )
     _made: dict[tuple[str | None, ...], object] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -91,6 +114,30 @@ class Rulebook:
     def people(self) -> tuple[int, ...]:
         """Positions of the rules about several people of an account."""
         return tuple(i for i, r in enumerate(self.card.behaviours) if r.distinct_people)
+
+    @cached_property
+    def enough(self) -> Ints:
+        """How many people are enough for each of them."""
+        behaviours = self.card.behaviours
+        found: Ints = _ints(behaviours[position].distinct_people for position in self.people)
+        return found
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Caps, thresholds and the decay by silence as totals read them."""
+        card, classes = self.card, self.card.classes
+        behaviours, total, warm = (
+            NO_LIMIT if points is None else to_thousandths(points)
+            for points in (card.behaviours_cap, card.total_cap, classes.warm)
+        )
+        return Limits(
+            behaviours=behaviours,
+            total=total,
+            warm=warm,
+            hot=to_thousandths(classes.hot),
+            hot_needs_attributes=to_thousandths(classes.hot_needs_attributes),
+            falls=card.decay.falls,
+        )
 
     @cached_property
     def counts_contents(self) -> bool:

@@ -119,7 +119,7 @@ def _stand(book: Rulebook, histories: Sequence[LeadHistory], config: DatasetConf
     told = _read(book, histories, config)
     moments = Moments(told.lead, told.now, told.now, told.fit.switch, told.fit.is_on)
     walked = walk(book.rules, told.signatures, told.events, moments, by_rule=True)
-    totals = total_up(book.card, told.points, walked, told.now)
+    totals = total_up(book, told.points, walked, told.now)
     return Standings(book.card, told.now, told.fit, told.points, walked, totals)
 
 
@@ -141,49 +141,44 @@ def _was_hot(
 def _read(book: Rulebook, histories: Sequence[LeadHistory], config: DatasetConfig) -> _Read:
     delay = micros_of_hours(config.source_delay_hours.events)
     now = np.array([micros(history.as_of) for history in histories], dtype=np.int64)
-    leads, bounds = [], [0]
+    leads, account, n_leads = [], [], 0
     parts: list[list[Any]] = [[], [], [], [], [], []]
     daily = {name: i for i, name in enumerate(book.daily_types)}
-    for history, before in zip(histories, now, strict=True):
-        told, first = told_events(history, delay), bounds[-1]
+    for row, (history, before) in enumerate(zip(histories, now, strict=True)):
+        told = told_events(history, delay)
         people = history.people if book.people else [history.lead_id]
-        number = {person: first + i for i, person in enumerate(people)}
+        number = {person: n_leads + i for i, person in enumerate(people)}
         leads.append(number[history.lead_id])
-        bounds.append(first + len(people))
-        of_whom = told.numbered(number)
-        kept = np.flatnonzero(told.is_human & (of_whom >= 0) & (told.known < before))
+        account += [row] * len(people)
+        n_leads += len(people)
+        of_whom = np.where(told.is_human & (told.known < before), told.numbered(number), -1)
         of_kind = book.signatures.of_kind
         if of_kind is None:
-            places = None if len(kept) == len(told.events) else kept.tolist()
-            keys = _keys(book.signatures.columns, told.events, places)
+            keys = _keys(book.signatures.columns, told.events)
             signature = np.array(book.signatures.of_keys(keys), dtype=np.int32)
         else:
-            signature = told.events.by_kind(of_kind)[kept]
-        columns: list[Any] = [c[kept] for c in (of_whom, told.known, told.occurred, told.content)]
+            signature = told.events.by_kind(of_kind)
         of_day = [daily.get(kind, -1) for kind in told.events.event_type] if daily else []
-        columns += [signature, np.array(of_day, dtype=np.int32)[kept if daily else []]]
-        for part, column in zip(parts, columns, strict=True):
+        columns: list[Any] = [of_whom, told.known, told.occurred, told.content, signature]
+        for part, column in zip(parts, [*columns, np.array(of_day, dtype=np.int32)], strict=True):
             part.append(column)
     lead, known, occurred, content, signature, of_day = (_joined(part) for part in parts)
     signatures, rank = book.signatures.tables
-    at, known, occurred, signature, content, order = in_order(
-        lead, known, occurred, signature, content, signatures.opts_out, rank, bounds[-1]
-    )
+    at, order = in_order(lead, known, occurred, signature, signatures.opts_out, rank, n_leads)
     none = np.zeros((0, 0), dtype=np.int64)
     events = Events(
         bounds=at,
-        known=known,
-        occurred=occurred,
-        signature=signature,
-        content=content,
+        known=known[order],
+        occurred=occurred[order],
+        signature=signature[order],
+        content=content[order].astype(np.int32),
         daily_type=of_day[order] if daily else of_day,
         daily_cap=np.array(list(book.daily_types.values()), dtype=np.int64),
         shared_known=none,
         shared_occurred=none,
     )
     if book.people:
-        account = np.repeat(np.arange(len(histories)), np.diff(bounds))
-        events = shared(book, events, signatures, account)
+        events = shared(book, events, signatures, np.array(account))
     fit, points = _fit_of(book, histories, config)
     return _Read(events, signatures, np.array(leads, dtype=np.int64), now, fit, points)
 
@@ -192,17 +187,14 @@ def _joined(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _keys(
-    columns: Sequence[str], events: Engagement, places: Sequence[int] | None
-) -> list[tuple[Any, ...]]:
-    """Return what the rules look at of some events, or all; what events do not have is unknown."""
+def _keys(columns: Sequence[str], events: Engagement) -> list[tuple[Any, ...]]:
+    """Return what the rules look at of events; what events do not have is unknown."""
     told: list[list[Any]] = []
     for name in columns:
         if name in _TEXTS:
-            column: list[Any] = getattr(events, name)
+            told.append(getattr(events, name))
         else:
-            column = [getattr(row, name, None) for row in events]
-        told.append(column if places is None else [column[i] for i in places])
+            told.append([getattr(row, name, None) for row in events])
     return list(zip(*told, strict=True))
 
 

@@ -82,7 +82,7 @@ def stand(
     moments = Moments(lead, before, now, fit.switch, fit.is_on)
     walked = walk(book.rules, signatures, events, moments, by_rule=by_rule)
     points = fit_points(card, fit.bands)
-    totals = total_up(card, points, walked, now)
+    totals = total_up(book, points, walked, now)
     if card.classes.sticky:
         stuck = were_hot(book, dataset, snapshots, signatures, events, moments)
         totals = stuck_to(totals, stuck)

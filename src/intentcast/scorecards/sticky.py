@@ -71,7 +71,7 @@ def hot_since(
             moments.is_on,
         )
         walked = walk(book.rules, signatures, events, some, by_rule=False)
-        totals = total_up(book.card, fit_points(book.card, fit.bands[at]), walked, some.now)
+        totals = total_up(book, fit_points(book.card, fit.bands[at]), walked, some.now)
         is_hot = totals.tier == HOT
         np.minimum.at(since, some.lead[is_hot], some.now[is_hot])
         is_left = (place >= looks) & (since[moments.lead[left]] == NO_LIMIT)

@@ -1,15 +1,17 @@
 """From points of attributes and behaviours to score, class and grade."""
 
-from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from intentcast.scorecards.card import Scorecard, Tier
+from intentcast.scorecards.decay import factor_after
 from intentcast.scorecards.fit import FitPoints
 from intentcast.scorecards.kernel import NEVER, Flags, Ints, Walked
 from intentcast.scorecards.points import scaled, to_thousandths
+from intentcast.scorecards.rulebook import Limits, Rulebook
 
 TIERS: tuple[Tier, ...] = ("cold", "warm", "hot", "out")
 COLD, WARM, HOT, OUT = range(4)
@@ -35,49 +37,59 @@ class Totals(NamedTuple):
     tier: NDArray[np.int8]
 
 
-def total_up(card: Scorecard, fit: FitPoints, walked: Walked, now: Ints) -> Totals:
+def total_up(book: Rulebook, fit: FitPoints, walked: Walked, now: Ints) -> Totals:
     """Return score and class of each snapshot; a class that sticks is not looked at.
 
     Args:
-        card: Its caps, decay and classes.
+        book: Of the card: its caps, decay and classes.
         fit: Attribute points.
         walked: Behaviour points.
         now: Microseconds.
     """
-    is_known = walked.last_activity != NEVER
-    silence = np.where(is_known, now - walked.last_activity, 0)
-    factor = card.decay.factor(silence)
-    capped = up_to(card.behaviours_cap, walked.grouped)
-    behaviours = scaled(capped, factor)
-    total_raw = fit.capped + behaviours
-    total = up_to(card.total_cap, total_raw)
-    return Totals(
-        behaviours_capped=capped,
-        factor=factor,
-        behaviours=behaviours,
-        total_raw=total_raw,
-        total=total,
-        tier=_tiers(card, total, fit.capped, walked, is_awake=factor > 0),
+    points, tier = np.empty((5, len(now)), dtype=np.int64), np.empty(len(now), dtype=np.int8)
+    _total(
+        book.limits,
+        fit.capped,
+        walked.grouped,
+        walked.last_activity,
+        walked.is_immediate,
+        walked.is_out,
+        now,
+        points,
+        tier,
     )
+    capped, factor, behaviours, raw, total = points
+    return Totals(capped, factor, behaviours, raw, total, tier)
 
 
-def up_to(cap: Decimal | None, points: Ints) -> Ints:
-    """Return points, at most the cap."""
-    return points if cap is None else np.minimum(points, to_thousandths(cap))
-
-
-def _tiers(
-    card: Scorecard, total: Ints, attributes: Ints, walked: Walked, *, is_awake: Flags
-) -> NDArray[np.int8]:
-    classes = card.classes
-    tier = np.full(total.shape, COLD, dtype=np.int8)
-    if classes.warm is not None:
-        tier[total >= to_thousandths(classes.warm)] = WARM
-    fits = attributes >= to_thousandths(classes.hot_needs_attributes)
-    tier[(total >= to_thousandths(classes.hot)) & fits] = HOT
-    tier[walked.is_immediate & is_awake] = HOT
-    tier[walked.is_out] = OUT
-    return tier
+@njit(cache=True, nogil=True)
+def _total(
+    limits: Limits,
+    attributes: Ints,
+    grouped: Ints,
+    last_activity: Ints,
+    is_immediate: Flags,
+    is_out: Flags,
+    now: Ints,
+    points: Ints,
+    tier: NDArray[np.int8],
+) -> None:
+    """Write the columns of `Totals`, one row of `points` each."""
+    for i in range(len(now)):
+        is_known = last_activity[i] != NEVER
+        factor = factor_after(limits.falls, now[i] - last_activity[i] if is_known else 0)
+        capped = min(limits.behaviours, grouped[i])
+        behaviours = scaled(capped, factor)
+        raw = attributes[i] + behaviours
+        total = min(limits.total, raw)
+        points[0, i], points[1, i], points[2, i] = capped, factor, behaviours
+        points[3, i], points[4, i] = raw, total
+        tier[i] = WARM if total >= limits.warm else COLD
+        is_hot = total >= limits.hot and attributes[i] >= limits.hot_needs_attributes
+        if is_hot or (is_immediate[i] and factor > 0):
+            tier[i] = HOT
+        if is_out[i]:
+            tier[i] = OUT
 
 
 def grade_of(card: Scorecard, attributes: int) -> str | None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from intentcast.features.kernel.arrays import Codes, Floats, Ints
+from intentcast.features.kernel.arrays import Floats, Ints
 
 
 @njit(cache=True, nogil=True)
@@ -95,28 +95,3 @@ def event_order(
                         left += 1
             width *= 2
     return order
-
-
-@njit(cache=True, nogil=True)
-def arranged(
-    lead: Ints,
-    known: Ints,
-    occurred: Ints,
-    codes: Codes,
-    content: Ints,
-    value: Floats,
-    duration: Floats,
-    n_leads: int,
-) -> tuple[Ints, Ints, Ints, Codes, Ints, Floats, Floats]:
-    """Return bounds per lead and the columns in the one order; see `event_order`."""
-    bounds = bounds_of(lead, n_leads)
-    order = event_order(lead, known, occurred, value, duration, bounds)
-    return (
-        bounds,
-        known[order],
-        occurred[order],
-        codes[order],
-        content[order],
-        value[order],
-        duration[order],
-    )
