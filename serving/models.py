@@ -1,14 +1,22 @@
 """The bundle that is being served, and its replacement: all at once or not at all."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+
+from pydantic_core import to_json
 
 from intentcast.bundle import Bundle
 from intentcast.errors import InputError
-from intentcast.scoring import load_bundle, with_policy
+from intentcast.histories import history_from_json
+from intentcast.scoring import answer_history, load_bundle, with_policy
 from serving.places import Place
+from serving.problems import ProblemError
+from serving.reading import read_request
+from serving.schemas import RequestContext
 
 _LONGEST_REASON = 300
 _FOLDERS = re.compile(r"\S*/(?=\S)")
@@ -86,6 +94,7 @@ class ServedModel:
             source = folder or self.place.folder(may_stand_in=self._bundle is None)
             bundle = self._load(source)
             tiered, odd = with_policy(bundle, self._policy) if self._policy else (bundle, [])
+            rehearse(tiered)
         except InputError as error:
             raise BundleRefusedError(_without_folders(error.found)) from None
         except Exception as error:
@@ -93,6 +102,19 @@ class ServedModel:
             kind = type(error).__name__
             raise BundleRefusedError(f"the bundle could not be read ({kind})") from error
         return tiered, odd, source
+
+
+def rehearse(bundle: Bundle) -> None:
+    """Read and answer a golden request whole, with reasons, as a client's is.
+
+    What cannot answer is refused before it is served. And compiled code that is not cached yet is
+    compiled here: the first client would wait for it, and all others with it.
+    """
+    request = {**bundle.golden[0]["request"], "explain": True}
+    now = datetime.fromisoformat(bundle.created)
+    with contextlib.suppress(ProblemError):  # what is too long for a client was trained on
+        read_request(to_json(request), RequestContext(now, 10_000, 1000, 1000))
+    answer_history(bundle, history_from_json(request), explain=True)
 
 
 def _without_folders(text: str) -> str:

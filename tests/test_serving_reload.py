@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from intentcast.scoring import load_bundle
 from serving.models import ReloadUnderWayError, ServedModel
 from serving.places import Place
 from tests.serving_registry import replaced
@@ -167,7 +168,7 @@ def test_one_reload_at_a_time(world):
     def slow(folder):
         started.set()
         assert go_on.wait(10)
-        return folder
+        return load_bundle(folder)
 
     model = ServedModel(Place(world.logistic), load=slow)
     with ThreadPoolExecutor() as pool:
