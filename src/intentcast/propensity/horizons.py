@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from intentcast.errors import RefusedError
 from intentcast.propensity.blend import BlendModel, blended
 from intentcast.propensity.hazard import HazardAt
-from intentcast.propensity.logistic import _CLIP, NEVER_DAYS, LogisticModel
+from intentcast.propensity.logistic import CLIP, NEVER_DAYS, LogisticModel
 from intentcast.propensity.margins import Floats, logit, sigmoid, stacked_dots
 from intentcast.propensity.steps import HorizonModel
 
@@ -163,7 +163,7 @@ def _of_logistic(models: Mapping[int, HorizonModel], features: Floats) -> dict[i
         return {}
     parts = ((m.never, m.mean, m.scale, m.weights, m.intercept) for m in found.values())
     rows = np.ascontiguousarray(features, dtype=np.float64)
-    margins = stacked_dots(rows, *zip(*parts, strict=True), NEVER_DAYS, _CLIP)
+    margins = stacked_dots(rows, *zip(*parts, strict=True), NEVER_DAYS, CLIP)
     return dict(zip(found, margins.T, strict=True))
 
 

@@ -11,7 +11,7 @@ from intentcast.propensity.margins import Floats, standardised, standardised_dot
 
 # "Never" as a number of days, for days since a thing that never happened.
 NEVER_DAYS = 1000.0
-_CLIP = 4.0
+CLIP = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LogisticModel:
     def standardised(self, features: Floats) -> Floats:
         """Return the transformed features, shape (n, n_features)."""
         rows = np.ascontiguousarray(features, dtype=np.float64)
-        out: Floats = standardised(rows, self.never, self.mean, self.scale, NEVER_DAYS, _CLIP)
+        out: Floats = standardised(rows, self.never, self.mean, self.scale, NEVER_DAYS, CLIP)
         return out
 
     def margins(self, features: Floats) -> Floats:
@@ -51,7 +51,7 @@ class LogisticModel:
             self.weights,
             self.intercept,
             NEVER_DAYS,
-            _CLIP,
+            CLIP,
         )
         return out
 
@@ -107,7 +107,7 @@ def fit_logistic(
     spread = np.where(known, squashed - mean, 0.0)
     scale = np.sqrt((spread * spread).sum(axis=0) / n_known)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    inputs = np.clip((np.where(known, squashed, mean) - mean) / scale, -_CLIP, _CLIP)
+    inputs = np.clip((np.where(known, squashed, mean) - mean) / scale, -CLIP, CLIP)
     # One thread: the same sums in the same order on any machine.
     with threadpool_limits(limits=1):
         fitted = LogisticRegression(C=inverse_penalty, solver="newton-cholesky", max_iter=100).fit(

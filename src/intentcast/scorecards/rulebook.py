@@ -30,7 +30,7 @@ from intentcast.scorecards.points import to_thousandths
 from intentcast.scorecards.signatures import SignatureBook
 
 # Values of attributes that are remembered; beyond, the memory starts anew.
-_REMEMBERED = 100_000
+_REMEMBERED = 10_000
 Made = TypeVar("Made")
 
 

@@ -24,7 +24,7 @@ from intentcast.sources import as_text
 _BITS = 52
 _MOST_COMBINATIONS = 4096
 # Combinations of single events that are remembered; beyond, the memory starts anew.
-_REMEMBERED = 100_000
+_REMEMBERED = 10_000
 _OF_KIND = ("event_type", "content", "channel")
 
 Check = Callable[[pl.Series], Flags]
