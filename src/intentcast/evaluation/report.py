@@ -40,7 +40,7 @@ _REASON_WORDS = {
     r"\blater slice\b": "judged on a later slice of the training time",
 }
 _CALIBRATIONS = {
-    "none": "left as they were, because correcting them did not help",
+    "none": "left as they were, because no correction was clearly better",
     "level": "moved up or down as a whole",
     "platt": "corrected by a Platt curve",
     "beta": "corrected by a beta curve",
