@@ -430,6 +430,15 @@ def test_a_handful_of_accounts_has_no_bootstrap_but_an_interval():
     assert low < high
 
 
+def test_under_thirty_converting_accounts_no_slope_is_fitted():
+    margins, converted, accounts, times = drawn(5, 12_000, a=-1.0, b=0.3, per_account=60)
+    few = np.isin(accounts, np.unique(accounts[converted == 1.0])[:29])
+    settings = {"isotonic_from": 10**9, "min_converted": 30}
+    rows = (margins, converted, accounts, times)
+    assert fit_calibrator(*(part[few] for part in rows), **settings).kind in ("none", "level")
+    assert fit_calibrator(*rows, **settings).kind in ("platt", "beta")
+
+
 # The level of a refitted learner
 
 

@@ -23,6 +23,9 @@ from intentcast.propensity.margins import SMALLEST, Floats, level_shift, losses,
 # The simplest first: a later one has to do clearly better.
 Kind = Literal["none", "level", "platt", "beta", "isotonic"]
 _Z95 = 1.959963984540054
+# Converting accounts from which on a slope is fitted: below, errors clustered by account come out
+# too small (`logit_maps.map_covariance`), and chance looks clear.
+_FEWEST_ACCOUNTS = 30
 # Kept off 0 and 1 by less than the probability itself, which the interval holds.
 _LOWEST = 1e-7
 
@@ -207,12 +210,12 @@ def fit_calibrator(
 ) -> Calibrator:
     """Fit on a later slice; keep the map only if it clearly helps on the slice's later half.
 
-    Candidates, the simplest first: no map, another level for all, Platt's, the beta map, and
-    centred isotonic regression from `isotonic_from` converting accounts on. Each is fitted on the
-    slice's earlier as-of times and judged by log loss on its later ones (on half of the accounts
-    and judged on the others where there is one as-of time only). The simplest whose loss there is
-    within two standard errors of the least, clustered by account, is refitted on the whole slice,
-    and slopes of a smooth map are drawn towards 1 (`logit_maps.drawn_to_one`).
+    Candidates, the simplest first: no map, another level for all, from thirty converting accounts
+    on Platt's and the beta map, and centred isotonic regression from `isotonic_from` of them on.
+    Each is fitted on the slice's earlier as-of times and judged by log loss on its later ones (on
+    half of the accounts and judged on the others where there is one as-of time only). The simplest
+    whose loss there is within two standard errors of the least, clustered by account, is refitted
+    on the whole slice, and slopes of a smooth map are drawn towards 1 (`logit_maps.drawn_to_one`).
 
     Args:
         margins: Out-of-sample log-odds, shape (n,).
@@ -226,7 +229,9 @@ def fit_calibrator(
     """
     n_converted = int(converted.sum())
     n_accounts = len(np.unique(clusters[converted == 1.0]))
-    candidates: list[Kind] = ["none", "level", "platt", "beta"]
+    candidates: list[Kind] = ["none", "level"]
+    if n_accounts >= _FEWEST_ACCOUNTS:
+        candidates += ["platt", "beta"]
     if n_accounts >= isotonic_from:
         candidates.append("isotonic")
     enough = min(n_converted, len(converted) - n_converted) >= min_converted
