@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from intentcast.errors import RefusedError
 from intentcast.propensity.blend import BlendModel, blended
 from intentcast.propensity.hazard import HazardAt
-from intentcast.propensity.logistic import CLIP, NEVER_DAYS, LogisticModel
-from intentcast.propensity.margins import Floats, logit, sigmoid, stacked_dots
+from intentcast.propensity.logistic import LogisticModel, stacked_margins
+from intentcast.propensity.margins import Floats, logit, sigmoid
 from intentcast.propensity.steps import HorizonModel
 
 
@@ -161,9 +161,7 @@ def _of_logistic(models: Mapping[int, HorizonModel], features: Floats) -> dict[i
             found[days] = learner
     if not found:
         return {}
-    parts = ((m.never, m.mean, m.scale, m.weights, m.intercept) for m in found.values())
-    rows = np.ascontiguousarray(features, dtype=np.float64)
-    margins = stacked_dots(rows, *zip(*parts, strict=True), NEVER_DAYS, CLIP)
+    margins = stacked_margins(list(found.values()), features)
     return dict(zip(found, margins.T, strict=True))
 
 

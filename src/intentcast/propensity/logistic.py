@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intentcast.propensity.margins import Floats, standardised, standardised_dots
+from intentcast.propensity.margins import Floats, stacked_dots, standardised
 
 # "Never" as a number of days, for days since a thing that never happened.
 NEVER_DAYS = 1000.0
-CLIP = 4.0
+_CLIP = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,12 @@ class LogisticModel:
     def standardised(self, features: Floats) -> Floats:
         """Return the transformed features, shape (n, n_features)."""
         rows = np.ascontiguousarray(features, dtype=np.float64)
-        out: Floats = standardised(rows, self.never, self.mean, self.scale, NEVER_DAYS, CLIP)
+        out: Floats = standardised(rows, self.never, self.mean, self.scale, NEVER_DAYS, _CLIP)
         return out
 
     def margins(self, features: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
-        out: Floats = standardised_dots(
-            np.ascontiguousarray(features, dtype=np.float64),
-            self.never,
-            self.mean,
-            self.scale,
-            self.weights,
-            self.intercept,
-            NEVER_DAYS,
-            CLIP,
-        )
+        out: Floats = stacked_margins([self], features)[:, 0]
         return out
 
     def contributions(self, features: Floats) -> Floats:
@@ -84,6 +75,14 @@ def _squashed(features: Floats, never: NDArray[np.bool_]) -> Floats:
     return squashed
 
 
+def stacked_margins(models: Sequence[LogisticModel], features: Floats) -> Floats:
+    """Return the log-odds of several models, shape (n, n_models): the same bits as of one alone."""
+    parts = ((m.never, m.mean, m.scale, m.weights, m.intercept) for m in models)
+    rows = np.ascontiguousarray(features, dtype=np.float64)
+    out: Floats = stacked_dots(rows, *zip(*parts, strict=True), NEVER_DAYS, _CLIP)
+    return out
+
+
 def fit_logistic(
     features: Floats, converted: Floats, *, names: Sequence[str], inverse_penalty: float
 ) -> LogisticModel:
@@ -107,7 +106,7 @@ def fit_logistic(
     spread = np.where(known, squashed - mean, 0.0)
     scale = np.sqrt((spread * spread).sum(axis=0) / n_known)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    inputs = np.clip((np.where(known, squashed, mean) - mean) / scale, -CLIP, CLIP)
+    inputs = np.clip((np.where(known, squashed, mean) - mean) / scale, -_CLIP, _CLIP)
     # One thread: the same sums in the same order on any machine.
     with threadpool_limits(limits=1):
         fitted = LogisticRegression(C=inverse_penalty, solver="newton-cholesky", max_iter=100).fit(

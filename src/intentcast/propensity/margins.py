@@ -12,32 +12,6 @@ SMALLEST = 1e-6
 
 
 @njit(cache=True)
-def standardised_dots(
-    matrix: Floats,
-    never: Any,
-    mean: Floats,
-    scale: Floats,
-    weights: Floats,
-    start: float,
-    never_days: float,
-    most: float,
-) -> Floats:
-    """Return `start + Σ_j standardised[i, j] · weights[j]`, summed in the order of columns.
-
-    A matrix product may sum in another order for another number of rows; this never does. See
-    `standardised` for the arguments.
-    """
-    out = np.empty(matrix.shape[0])
-    for row in range(matrix.shape[0]):
-        total = start
-        for j in range(matrix.shape[1]):
-            x = never_days if never[j] and np.isnan(matrix[row, j]) else matrix[row, j]
-            total += _standardised(x, mean[j], scale[j], most) * weights[j]
-        out[row] = total
-    return out
-
-
-@njit(cache=True)
 def stacked_dots(
     matrix: Floats,
     never: Any,
@@ -48,9 +22,11 @@ def stacked_dots(
     never_days: float,
     most: float,
 ) -> Floats:
-    """Return `standardised_dots` for several means, scales and weights, shape (n, n_stacked).
+    """Return `start + Σ_j standardised[i, j] · weights[j]` for several models, shape (n, n_models).
 
-    The same bits; each logarithm is taken once. See there: the arguments are tuples here.
+    Summed in the order of columns: a matrix product may sum in another order for another number of
+    rows; this never does. Each logarithm is taken once for all models. See `standardised` for the
+    arguments, which are tuples here, an entry per model.
     """
     out = np.empty((matrix.shape[0], len(mean)))
     of_never = _squashed(never_days)
